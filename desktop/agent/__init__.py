@@ -1,0 +1,1 @@
+"""The host agent: one process per COVE_HOME that owns the VM and its sockets."""

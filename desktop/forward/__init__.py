@@ -1,0 +1,1 @@
+"""What is carried between the host and the VM: streams, ports, folders."""

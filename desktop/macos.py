@@ -1,0 +1,31 @@
+"""What only macOS needs, as small functions over the output of its own tools."""
+
+from __future__ import annotations
+
+import subprocess
+
+
+def parse_memory_mib(text: str) -> int:
+    """MiB from what `sysctl -n hw.memsize` prints (bytes)."""
+    return int(text.strip()) // 1048576
+
+
+def memory_mib() -> int:
+    """The physical memory of this Mac in MiB."""
+    answer = subprocess.run(
+        ["/usr/sbin/sysctl", "-n", "hw.memsize"], capture_output=True, text=True, check=True
+    )
+    return parse_memory_mib(answer.stdout)
+
+
+def parse_hypervisor(text: str) -> bool:
+    """Whether `sysctl -n kern.hv_support` says that Hypervisor.framework works here."""
+    return text.strip() == "1"
+
+
+def hypervisor() -> bool:
+    """Whether this Mac can run a VM by Hypervisor.framework (HVF)."""
+    answer = subprocess.run(
+        ["/usr/sbin/sysctl", "-n", "kern.hv_support"], capture_output=True, text=True, check=False
+    )
+    return answer.returncode == 0 and parse_hypervisor(answer.stdout)
