@@ -1,0 +1,1 @@
+"""System calls without policy: mounts, namespaces, cgroups, netlink, nftables."""

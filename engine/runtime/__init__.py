@@ -1,0 +1,1 @@
+"""Running containers: OCI config, conmon, streams, exec, logs, statistics."""
