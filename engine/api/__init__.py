@@ -1,0 +1,1 @@
+"""The Engine API over HTTP: server, router and one file of routes per noun."""

@@ -1,0 +1,129 @@
+"""The body of a request as it arrives, with back-pressure towards the client."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from engine.errors import BadRequest, EngineError
+
+HIGH_WATER = 1 << 20
+LOW_WATER = 1 << 18
+
+
+class ClientGone(EngineError):
+    """The client closed the connection before its request was complete."""
+
+    status = 499
+
+
+class BodyTooLarge(EngineError):
+    """A body that must fit in memory does not."""
+
+    status = 413
+
+
+class Body:
+    """Pieces of one message: the connection feeds, the handler reads.
+
+    pause and resume stop and restart reading from the socket; expect is called once, when
+    somebody first wants the body, so that "100 Continue" can be sent.
+    """
+
+    def __init__(
+        self,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+        expect: Callable[[], None] | None = None,
+    ) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._pause = pause
+        self._resume = resume
+        self._expect = expect
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: EngineError | None = None
+        self._discarding = False
+        self.complete = False
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece from the connection."""
+        if self._discarding:
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > HIGH_WATER and not self._paused:
+            self._paused = True
+            self._pause()
+        self._wake()
+
+    def end(self) -> None:
+        """The message is whole."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, error: EngineError) -> None:
+        """The rest will never come."""
+        if not self.complete and self._error is None:
+            self._error = error
+            self._wake()
+
+    def discard(self) -> None:
+        """Nobody wants the rest: drop it as it comes."""
+        self._discarding = True
+        self._pieces.clear()
+        self._size = 0
+        self._unpause()
+
+    async def next(self) -> bytes:
+        """The next piece, b"" at the end. Raises ClientGone, or BadRequest for broken framing."""
+        if self._expect is not None and not self.complete:
+            self._expect()
+        self._expect = None
+        while not self._pieces:
+            if self.complete:
+                return b""
+            if self._error is not None:
+                raise self._error
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
+        if self._size < LOW_WATER:
+            self._unpause()
+        return piece
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All pieces, in order."""
+        while piece := await self.next():
+            yield piece
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; BodyTooLarge when it's longer than limit bytes."""
+        if self.complete and not self._pieces:
+            return b""
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self.next():
+            size += len(piece)
+            if size > limit:
+                raise BodyTooLarge(f"request body too large: more than {limit} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _unpause(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._resume()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def broken(reason: object) -> BadRequest:
+    """The error for a message whose framing can't be understood."""
+    return BadRequest(f"malformed HTTP request: {reason}")

@@ -1,0 +1,30 @@
+"""The engine's settings, as its command line gives them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the engine keeps things and who it talks to.
+
+    root is durable state, run volatile state (default ROOT/run), socket the API's Unix socket.
+    host_link, machine and welcome are given inside the VM: the socket for the host agent, the
+    description of the shared folders, and the archive with the built-in image.
+    """
+
+    root: Path
+    socket: Path
+    run: Path
+    host_link: Path | None = None
+    machine: Path | None = None
+    welcome: Path | None = None
+    runtime: str = "crun"
+    group: str | None = None
+    hold_fd: int | None = None
+    log_level: str = "info"
+
+    @property
+    def native(self) -> bool:
+        """Whether the engine runs on a machine that is not its own VM."""
+        return self.host_link is None
