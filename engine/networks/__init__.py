@@ -1,0 +1,25 @@
+"""Networks: bridges, addresses, published ports and names of containers."""
+
+from engine.networks.controller import Controller, HostPorts
+from engine.networks.network import Network, Pool
+from engine.networks.records import (
+    Binding,
+    Endpoint,
+    EndpointConfig,
+    PortRequest,
+    Sandbox,
+    SandboxRequest,
+)
+
+__all__ = [
+    "Binding",
+    "Controller",
+    "Endpoint",
+    "EndpointConfig",
+    "HostPorts",
+    "Network",
+    "Pool",
+    "PortRequest",
+    "Sandbox",
+    "SandboxRequest",
+]
