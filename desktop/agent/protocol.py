@@ -51,12 +51,13 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True)
 class Requirement:
-    """One step of the boot: `seconds` since the start of the boot, None until it ended."""
+    """One step of the boot: `seconds` that the step took, None until it ended."""
 
     name: str
     title: str
     state: Progress = Progress.WAITING
     seconds: float | None = None
+    detail: str = ""
     cause: str = ""
     hint: str = ""
 
