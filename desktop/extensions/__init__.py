@@ -1,0 +1,1 @@
+"""Extensions: folders with a manifest and a page. No Qt here."""
