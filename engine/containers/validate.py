@@ -1,0 +1,264 @@
+"""What a client may ask of a container: refused in Docker's words, or told in a warning."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from engine.containers import limits
+from engine.containers.signals import parse_signal
+from engine.errors import BadRequest, EngineError, Unsupported
+
+RUNTIMES = frozenset({"crun", "runc", "io.containerd.runc.v2"})
+LOG_DRIVERS = frozenset({"json-file", "local", "none"})
+_REFUSED_DRIVERS = frozenset(
+    {"syslog", "journald", "fluentd", "gelf", "awslogs", "splunk", "gcplogs", "etwlogs"}
+)
+_LOG_OPTIONS = frozenset(
+    {
+        "max-size",
+        "max-file",
+        "labels",
+        "labels-regex",
+        "env",
+        "env-regex",
+        "tag",
+        "compress",
+        "mode",
+        "max-buffer-size",
+    }
+)
+_POLICIES = ("no", "always", "unless-stopped", "on-failure")
+_SYSCTLS = frozenset(
+    {
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+        "kernel.hostname",
+        "kernel.domainname",
+    }
+)
+_PORT = re.compile(r"^\d+(-\d+)?(/(tcp|udp|sctp))?$")
+
+
+def check_policy(policy: Mapping[str, Any], *, auto_remove: bool = False) -> None:
+    """Raises BadRequest on a restart policy that Docker doesn't know or can't combine."""
+    name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
+    if name and name not in _POLICIES:
+        known = "', '".join(("no", "always", "unless-stopped"))
+        raise BadRequest(
+            f"invalid restart policy: unknown policy '{name}'; use one of '{known}', "
+            "or 'on-failure'"
+        )
+    if count < 0:
+        raise BadRequest("invalid restart policy: maximum retry count cannot be negative")
+    if count and name != "on-failure":
+        raise BadRequest(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
+    if auto_remove and name not in ("", "no"):
+        raise BadRequest("can't create 'AutoRemove' container with restart policy")
+
+
+def check_create(
+    config: Mapping[str, Any], host: Mapping[str, Any], machine: limits.Machine
+) -> list[str]:
+    """Warnings for the answer. Raises BadRequest or Unsupported for what can't be done."""
+    check_policy(host["RestartPolicy"], auto_remove=bool(host["AutoRemove"]))
+    warnings = limits.check(host, machine)
+    _check_config(config)
+    _check_network(config, host)
+    _check_namespaces(host)
+    _check_runtime(host)
+    _check_log(host["LogConfig"])
+    warnings += _check_security(host)
+    _check_sysctls(host)
+    return warnings
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    folder = config.get("WorkingDir") or ""
+    if folder and not folder.startswith("/"):
+        raise BadRequest(
+            f"the working directory '{folder}' is invalid, it needs to be an absolute path"
+        )
+    for entry in config.get("Env") or ():
+        if not entry or entry.startswith("="):
+            raise BadRequest(f"invalid environment variable: {entry}")
+    if config.get("StopSignal"):
+        parse_signal(config["StopSignal"])
+    for port in config.get("ExposedPorts") or ():
+        if not _PORT.match(port):
+            raise BadRequest(f"invalid port specification: {port}")
+    _check_health(config.get("Healthcheck") or {})
+    if len(config.get("Hostname") or "") > 63:
+        raise BadRequest(f"invalid hostname: {config['Hostname']}: longer than 63 characters")
+
+
+def _check_health(health: Mapping[str, Any]) -> None:
+    test = health.get("Test") or []
+    if test and test[0] not in ("", "NONE", "CMD", "CMD-SHELL"):
+        raise BadRequest(f"Unknown/Unsupported healthcheck type: {test[0]}")
+    for key in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
+        value = health.get(key) or 0
+        if value and value < 1_000_000:
+            raise BadRequest(f"{key} in Healthcheck cannot be less than one millisecond")
+    if (health.get("Retries") or 0) < 0:
+        raise BadRequest("Retries in Healthcheck cannot be negative")
+
+
+def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
+    mode = host["NetworkMode"]
+    for port, bindings in host["PortBindings"].items():
+        if not _PORT.match(port):
+            raise BadRequest(f"invalid port specification: {port}")
+        for binding in bindings:
+            _check_binding(binding)
+    for entry in host.get("ExtraHosts") or ():
+        if ":" not in entry or not entry.partition(":")[0]:
+            raise BadRequest(f'bad format for add-host: "{entry}"')
+    for server in host.get("Dns") or ():
+        try:
+            ipaddress.ip_address(server)
+        except ValueError as error:
+            raise BadRequest(f"bad nameserver address: ParseAddr({server!r})") from error
+    if mode.startswith("container:"):
+        if not mode.partition(":")[2]:
+            raise BadRequest("invalid container format container:<name|id>")
+        for asked, what in (
+            (host["PortBindings"] or host["PublishAllPorts"], "port publishing"),
+            (host.get("ExtraHosts"), "custom host-to-IP mapping"),
+            (host.get("Dns"), "dns"),
+            (config.get("MacAddress"), "mac-address"),
+        ):
+            if asked:
+                raise BadRequest(f"conflicting options: {what} and the container type network mode")
+        if host.get("Links"):
+            raise BadRequest(
+                "conflicting options: container type network can't be used with links. "
+                "This would result in undefined behavior"
+            )
+    if mode == "host" and host.get("Links"):
+        raise BadRequest(
+            "conflicting options: host type networking can't be used with links. "
+            "This would result in undefined behavior"
+        )
+
+
+def _check_binding(binding: Mapping[str, str]) -> None:
+    port = binding["HostPort"]
+    numbers = port.split("-")
+    if port and (len(numbers) > 2 or any(not n.isdecimal() or int(n) > 65535 for n in numbers)):
+        raise BadRequest(f'invalid port specification: "{port}"')
+    if binding["HostIp"]:
+        try:
+            ipaddress.ip_address(binding["HostIp"])
+        except ValueError as error:
+            raise BadRequest(f"invalid IP address: {binding['HostIp']}") from error
+
+
+def _check_namespaces(host: Mapping[str, Any]) -> None:
+    for key, words, name in (
+        ("PidMode", ("", "host"), "PID"),
+        ("IpcMode", ("", "private", "shareable", "host", "none"), "IPC"),
+        ("UTSMode", ("", "host"), "UTS"),
+        ("UsernsMode", ("", "host"), "userns"),
+        ("CgroupnsMode", ("", "private", "host"), "cgroup namespace"),
+    ):
+        mode = host[key]
+        joins = key in ("PidMode", "IpcMode") and mode.startswith("container:")
+        if mode not in words and not (joins and mode != "container:"):
+            raise BadRequest(f"invalid {name} mode: {mode}")
+    if host["UTSMode"] == "host" and host["NetworkMode"].startswith("container:"):
+        return
+    if host["Isolation"] not in ("", "default"):
+        raise BadRequest(f"invalid isolation '{host['Isolation']}' on linux")
+
+
+def _check_runtime(host: Mapping[str, Any]) -> None:
+    if host["Runtime"] not in RUNTIMES:
+        raise BadRequest(f"unknown or invalid runtime name: {host['Runtime']}")
+    if host.get("StorageOpt"):
+        raise Unsupported(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+        )
+    if host.get("DeviceRequests"):
+        request = host["DeviceRequests"][0] or {}
+        wanted = " ".join(f"[{' '.join(group)}]" for group in request.get("Capabilities") or [])
+        raise EngineError(
+            f'could not select device driver "{request.get("Driver") or ""}" '
+            f"with capabilities: [{wanted}]"
+        )
+
+
+def parse_size(text: str) -> int:
+    """`10m`, `1.5g`, `512` -> bytes (multiples of 1024). Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
+    if not match:
+        raise ValueError(f"invalid size: '{text}'")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def _check_log(log: Mapping[str, Any]) -> None:
+    driver, options = log["Type"], log["Config"]
+    if driver in _REFUSED_DRIVERS:
+        raise BadRequest(
+            f"the log driver '{driver}' is not built into this engine: use json-file, local or none"
+        )
+    if driver not in LOG_DRIVERS:
+        raise BadRequest(f"logger: no log driver named '{driver}' is registered")
+    for key, value in options.items():
+        if key not in _LOG_OPTIONS:
+            raise BadRequest(f"unknown log opt '{key}' for {driver} log driver")
+        if key == "max-size" and value != "-1":
+            try:
+                parse_size(value)
+            except ValueError as error:
+                raise BadRequest(str(error)) from error
+        if key == "max-file" and (not value.isdecimal() or int(value) < 1):
+            raise BadRequest("max-file cannot be less than 1")
+    if (
+        options.get("max-file") not in (None, "1")
+        and "max-size" not in options
+        and driver != "local"
+    ):
+        raise BadRequest("max-file cannot be set without max-size")
+
+
+def _check_security(host: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    for option in host.get("SecurityOpt") or ():
+        key, separator, value = option.partition("=")
+        if not separator:
+            key, separator, value = option.partition(":")
+        if option in ("no-new-privileges", "disable") or key in ("label", "seccomp"):
+            continue
+        if key == "no-new-privileges" and value in ("true", "false"):
+            continue
+        if key == "apparmor":
+            if value not in ("unconfined", "docker-default", ""):
+                warnings.append(f"AppArmor is not supported here. Profile {value} discarded.")
+            continue
+        if key == "systempaths" and value == "unconfined":
+            continue
+        raise BadRequest(f'invalid --security-opt 2: "{option}"')
+    return warnings
+
+
+def _check_sysctls(host: Mapping[str, Any]) -> None:
+    for name in host.get("Sysctls") or {}:
+        if name in _SYSCTLS or name.startswith("fs.mqueue."):
+            if host["IpcMode"] == "host" and not name.startswith("kernel.host"):
+                raise BadRequest(f"sysctl '{name}' is not allowed as ipc is shared with the host")
+        elif name.startswith("net."):
+            if host["NetworkMode"] == "host":
+                raise BadRequest(
+                    f"sysctl '{name}' is not allowed as network is shared with the host"
+                )
+        else:
+            raise BadRequest(f"sysctl '{name}' is not in a separate kernel namespace")
