@@ -1,0 +1,1 @@
+"""Blobs by digest: ingest to a temporary file, then commit by rename."""

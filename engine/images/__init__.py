@@ -1,0 +1,1 @@
+"""Images: records, references, and what goes in and out of the store."""

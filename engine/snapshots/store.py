@@ -1,0 +1,165 @@
+"""Writable layers on top of committed ones: `snapshots/<key>/{upper,work,chain}`.
+
+Life cycle: `prepare(key, chain_ids)` -> `mount_of(key, target)` gives the overlay mount, as
+often as the container starts -> `usage(key)`... -> `remove(key)`, once nothing mounts it any more.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engine.errors import NotFound
+from engine.linux.mounts import Mount
+from engine.snapshots.layers import Layers
+
+# mount(2) passes one page of options; what is longer goes by a descriptor's short name
+_OPTIONS_LIMIT = 4000
+_KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+class Store:
+    """Snapshots below `root`; `layers` is where their lower folders come from."""
+
+    def __init__(self, root: Path) -> None:
+        self.layers = Layers(root)
+        self._root = root / "snapshots"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._links_fd = os.open(self.layers.links, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for leftover in self._root.glob(".*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def close(self) -> None:
+        """Release what the store holds open."""
+        if self._links_fd >= 0:
+            os.close(self._links_fd)
+            self._links_fd = -1
+
+    def folder(self, key: str) -> Path:
+        """Where a snapshot lives. Raises ValueError for a key that is no plain name."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"invalid snapshot key {key!r}")
+        return self._root / key
+
+    def upper(self, key: str) -> Path:
+        """The folder with what was written."""
+        return self.folder(key) / "upper"
+
+    def keys(self) -> Iterator[str]:
+        """All snapshots."""
+        for entry in self._root.iterdir():
+            if not entry.name.startswith("."):
+                yield entry.name
+
+    async def prepare(self, key: str, chain_ids: Sequence[str]) -> None:
+        """Make an empty writable layer on top of `chain_ids` (lowest first).
+
+        Raises NotFound when a layer is missing, FileExistsError when the key is taken.
+        """
+        for chain_id in chain_ids:
+            if self.layers.get(chain_id) is None:
+                raise NotFound(f"layer {chain_id} does not exist; pull or load the image again")
+        folder = self.folder(key)
+        # four small calls on a cached folder: quicker than handing them to a thread
+        building = folder.with_name(f".{key}")
+        building.mkdir()
+        (building / "upper").mkdir(mode=0o755)
+        (building / "work").mkdir(mode=0o700)
+        os.chmod(building / "upper", 0o755)
+        (building / "chain").write_text(json.dumps(list(chain_ids)))
+        if folder.exists():
+            shutil.rmtree(building)
+            raise FileExistsError(f"snapshot {key} exists")
+        building.rename(folder)
+
+    def chain(self, key: str) -> tuple[str, ...]:
+        """The layers below a snapshot, lowest first. Raises NotFound."""
+        try:
+            return tuple(json.loads((self.folder(key) / "chain").read_text()))
+        except FileNotFoundError:
+            raise NotFound(f"no snapshot {key}") from None
+
+    def mount_of(self, key: str, target: Path) -> Mount:
+        """The overlay mount of a snapshot at `target`. Raises NotFound."""
+        folder = self.folder(key)
+        lower = self._lower(self.chain(key))
+        options = (
+            f"lowerdir={lower}",
+            f"upperdir={_escape(folder / 'upper')}",
+            f"workdir={_escape(folder / 'work')}",
+            "index=off",
+        )
+        return Mount("overlay", "overlay", str(target), options)
+
+    def view_of(self, chain_ids: Sequence[str], target: Path) -> Mount:
+        """A read-only mount of layers without a writable one on top."""
+        if len(chain_ids) < 2:
+            source = self.layers.diff(chain_ids[0]) if chain_ids else self.layers.empty
+            return Mount("none", str(source), str(target), ("rbind", "ro"))
+        return Mount(
+            "overlay", "overlay", str(target), (f"lowerdir={self._lower(chain_ids)}", "ro")
+        )
+
+    def _lower(self, chain_ids: Sequence[str]) -> str:
+        shorts = []
+        for chain_id in reversed(chain_ids):
+            layer = self.layers.get(chain_id)
+            if layer is None:
+                raise NotFound(f"layer {chain_id} does not exist; pull or load the image again")
+            shorts.append(layer.short)
+        if not shorts:
+            return _escape(self.layers.empty)
+        full = ":".join(_escape(self.layers.links / short) for short in shorts)
+        if len(full) + 2 * len(str(self._root)) + 300 < _OPTIONS_LIMIT:
+            return full
+        return ":".join(f"/proc/self/fd/{self._links_fd}/{short}" for short in shorts)
+
+    async def remove(self, key: str) -> None:
+        """Delete a snapshot; not there is fine."""
+        folder = self.folder(key)
+        grave = folder.with_name(f".gone-{key}")
+        try:
+            folder.rename(grave)
+        except FileNotFoundError:
+            return
+        await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
+
+    async def usage(self, key: str) -> tuple[int, int]:
+        """(bytes of the files written, number of inodes) of the writable layer."""
+        return await asyncio.to_thread(_usage, self.upper(key))
+
+
+def _escape(path: Path) -> str:
+    """A path inside overlay's options, where backslash, colon and comma have a meaning."""
+    text = str(path)
+    for character in "\\:,":
+        text = text.replace(character, "\\" + character)
+    return text
+
+
+def _usage(folder: Path) -> tuple[int, int]:
+    size = inodes = 0
+    seen: set[tuple[int, int]] = set()
+    pending = [str(folder)]
+    while pending:
+        try:
+            entries = list(os.scandir(pending.pop()))
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            inodes += 1
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                identity = (status.st_dev, status.st_ino)
+                if status.st_nlink == 1 or identity not in seen:
+                    size += status.st_size
+                    seen.add(identity)
+    return size, inodes
