@@ -29,3 +29,11 @@ def hypervisor() -> bool:
         ["/usr/sbin/sysctl", "-n", "kern.hv_support"], capture_output=True, text=True, check=False
     )
     return answer.returncode == 0 and parse_hypervisor(answer.stdout)
+
+
+def process_began(pid: int) -> str:
+    """When a process started, as `ps` prints it; "" when there is none."""
+    answer = subprocess.run(
+        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()

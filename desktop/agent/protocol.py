@@ -9,61 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from desktop.vm.states import Progress, Requirement, State
+
 LINE_LIMIT = 1 << 20
-
-
-class State(StrEnum):
-    """The states of the machine, as the window and `cove status` show them."""
-
-    STOPPED = "stopped"
-    PREPARING = "preparing"
-    BOOTING = "booting"
-    WAITING = "waiting for engine"
-    RUNNING = "running"
-    PAUSING = "pausing"
-    PAUSED = "paused"
-    STOPPING = "stopping"
-    FAILED = "failed"
-
-    @property
-    def moving(self) -> bool:
-        """Whether the state ends by itself."""
-        return self in (
-            State.PREPARING,
-            State.BOOTING,
-            State.WAITING,
-            State.PAUSING,
-            State.STOPPING,
-        )
-
-
-class Progress(StrEnum):
-    """The states of one requirement."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """One step of the boot: `seconds` that the step took, None until it ended."""
-
-    name: str
-    title: str
-    state: Progress = Progress.WAITING
-    seconds: float | None = None
-    detail: str = ""
-    cause: str = ""
-    hint: str = ""
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Requirement:
-        return cls(**{**record, "state": Progress(record["state"])})
 
 
 @dataclass(frozen=True)
@@ -71,7 +21,8 @@ class Status:
     """What the agent knows about its machine; the body of each `state` event.
 
     `failure` is a `Failure.to_record()`; `settings` are those in force (`Settings.to_record()`),
-    `pending` those that a restart would bring; `notices` are sentences told once a boot.
+    `pending` those that a restart would bring; `notices` are sentences told once a boot;
+    `boots` are the seconds that the last starts took, oldest first.
     """
 
     state: State = State.STOPPED
@@ -87,9 +38,11 @@ class Status:
     settings: Mapping[str, Any] = field(default_factory=dict)
     pending: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    boots: tuple[float, ...] = ()
     version: str = ""
 
     def to_record(self) -> dict[str, Any]:
+        """The JSON form."""
         return asdict(self)
 
     @classmethod
@@ -100,5 +53,9 @@ class Status:
         known["requirements"] = tuple(
             Requirement.from_record(each) for each in known.get("requirements", ())
         )
-        known["notices"] = tuple(known.get("notices", ()))
+        for name in ("notices", "boots"):
+            known[name] = tuple(known.get(name, ()))
         return cls(**known)
+
+
+__all__ = ["LINE_LIMIT", "Progress", "Requirement", "State", "Status"]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from desktop.agent.protocol import Progress, Requirement
+from desktop.vm.states import Progress, Requirement
 
 TITLES = {
     "check": "Check this computer",
