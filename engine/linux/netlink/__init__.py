@@ -1,0 +1,45 @@
+"""The kernel's netlink protocol: interfaces, addresses and routes without helper programs."""
+
+from engine.linux.netlink.address import Address, add_address, addresses, delete_address
+from engine.linux.netlink.channel import NETLINK_NETFILTER, NETLINK_ROUTE, Channel, NetlinkError
+from engine.linux.netlink.link import (
+    Link,
+    Veth,
+    create_bridge,
+    create_veth,
+    delete_index,
+    delete_link,
+    find_link,
+    links,
+    mac_bytes,
+    set_port,
+    set_up,
+)
+from engine.linux.netlink.message import Message
+from engine.linux.netlink.route import default_route, delete_default_route, routed_networks
+
+__all__ = [
+    "NETLINK_NETFILTER",
+    "NETLINK_ROUTE",
+    "Address",
+    "Channel",
+    "Link",
+    "Message",
+    "NetlinkError",
+    "Veth",
+    "add_address",
+    "addresses",
+    "create_bridge",
+    "create_veth",
+    "default_route",
+    "delete_address",
+    "delete_default_route",
+    "delete_index",
+    "delete_link",
+    "find_link",
+    "links",
+    "mac_bytes",
+    "routed_networks",
+    "set_port",
+    "set_up",
+]
