@@ -1,16 +1,25 @@
-"""From what a container wants to its OCI config: a pure function of its inputs."""
+"""From what a container wants to its OCI config: a pure function of its inputs.
+
+The defaults are Docker's; the document's shape is the OCI runtime spec, version 1.0.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.errors import BadRequest
 from engine.linux.devices import Device
 from engine.linux.mounts import Mount
+from engine.runtime import capabilities, defaults, seccomp
+from engine.runtime.process import oci_user
 from engine.runtime.resources import Resources
+from engine.runtime.resources import to_oci as oci_resources
 from engine.runtime.users import User
 
 PRIVATE = "private"
 HOST = "host"
+NONE = "none"
+INIT_PATH = "/sbin/docker-init"
 
 
 @dataclass(frozen=True)
@@ -78,4 +87,186 @@ def build(inputs: SpecInputs) -> dict[str, Any]:
 
     Raises BadRequest on unknown capabilities, malformed device rules or seccomp profiles.
     """
-    raise RuntimeError
+    granted = capabilities.effective(
+        privileged=inputs.privileged, add=inputs.cap_add, drop=inputs.cap_drop
+    )
+    config: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "process": _process(inputs, granted),
+        "root": {"path": inputs.rootfs, "readonly": inputs.readonly_rootfs},
+        "mounts": [mount.to_oci() for mount in _mounts(inputs)],
+        "linux": _linux(inputs, granted),
+    }
+    if inputs.uts != HOST and inputs.hostname:
+        config["hostname"] = inputs.hostname
+    if inputs.annotations:
+        config["annotations"] = dict(inputs.annotations)
+    return config
+
+
+def _process(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any]:
+    args = list(inputs.args)
+    if inputs.init_path:
+        args = [INIT_PATH, "--", *args]
+    found: dict[str, Any] = {
+        "terminal": inputs.terminal,
+        "user": oci_user(inputs.user),
+        "args": args,
+        "env": list(inputs.env),
+        "cwd": inputs.cwd or "/",
+        "capabilities": capabilities.to_oci(granted, inputs.user.uid),
+        "noNewPrivileges": inputs.no_new_privileges,
+        "oomScoreAdj": inputs.oom_score_adj,
+    }
+    if inputs.console_size and inputs.terminal:
+        height, width = inputs.console_size
+        found["consoleSize"] = {"height": height, "width": width}
+    if inputs.rlimits:
+        found["rlimits"] = [_rlimit(limit) for limit in inputs.rlimits]
+    if inputs.apparmor:
+        found["apparmorProfile"] = inputs.apparmor
+    return found
+
+
+def _rlimit(limit: Rlimit) -> dict[str, Any]:
+    name = f"RLIMIT_{limit.name.upper()}"
+    if name not in defaults.RLIMITS:
+        raise BadRequest(f"invalid ulimit type: {limit.name}")
+    unlimited = (1 << 64) - 1
+    return {
+        "type": name,
+        "soft": unlimited if limit.soft < 0 else limit.soft,
+        "hard": unlimited if limit.hard < 0 else limit.hard,
+    }
+
+
+def _mounts(inputs: SpecInputs) -> list[Mount]:
+    found = {mount.target: mount for mount in defaults.MOUNTS}
+    found["/dev/shm"] = defaults.shared_memory(inputs.shm_size)
+    if inputs.privileged:
+        for target in ("/sys", "/sys/fs/cgroup"):
+            found[target] = defaults.writable(found[target])
+    if inputs.ipc == NONE:
+        del found["/dev/shm"]
+    elif inputs.ipc == HOST:
+        for target in ("/dev/shm", "/dev/mqueue"):
+            found[target] = Mount("bind", target, target, ("rbind", "nosuid", "noexec", "nodev"))
+    if inputs.pid == HOST:
+        # a new procfs instance would need the namespace of its own; the host's is bound instead
+        found["/proc"] = Mount("bind", "/proc", "/proc", ("rbind", "nosuid", "noexec", "nodev"))
+    if inputs.init_path:
+        found[INIT_PATH] = Mount("bind", inputs.init_path, INIT_PATH, ("bind", "ro"))
+    own = {mount.target: mount for mount in inputs.mounts}
+    first = [own.pop(target, mount) for target, mount in found.items()]
+    # a parent before what is mounted inside it, whatever order they were asked in
+    return first + sorted(own.values(), key=lambda mount: mount.target.rstrip("/").count("/"))
+
+
+def _namespaces(inputs: SpecInputs) -> list[dict[str, str]]:
+    cgroup = inputs.cgroup or (PRIVATE if inputs.cgroup_v2 else HOST)
+    ipc = PRIVATE if inputs.ipc == NONE else inputs.ipc
+    found = [{"type": "mount"}]
+    for kind, word in (
+        ("network", inputs.network),
+        ("ipc", ipc),
+        ("pid", inputs.pid),
+        ("uts", inputs.uts),
+        ("cgroup", cgroup),
+    ):
+        if word == PRIVATE:
+            found.append({"type": kind})
+        elif word.startswith("/"):
+            found.append({"type": kind, "path": word})
+        elif word != HOST:
+            raise BadRequest(f"invalid {kind} mode: {word}")
+    return found
+
+
+def _sysctls(inputs: SpecInputs) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if inputs.network != HOST:
+        # ping and low ports without privileges, as Docker since 20.10
+        found |= {
+            "net.ipv4.ip_unprivileged_port_start": "0",
+            "net.ipv4.ping_group_range": "0 2147483647",
+        }
+    if inputs.domainname and inputs.uts != HOST:
+        found["kernel.domainname"] = inputs.domainname
+    return found | dict(inputs.sysctls)
+
+
+def _device_rules(inputs: SpecInputs) -> list[dict[str, Any]]:
+    if inputs.privileged:
+        return [{"allow": True, "access": "rwm"}]
+    rules = [*defaults.DEVICE_RULES]
+    rules += [
+        {
+            "allow": True,
+            "type": device.type,
+            "major": device.major,
+            "minor": device.minor,
+            "access": device.permissions,
+        }
+        for device in inputs.devices
+    ]
+    return rules + [parse_device_rule(rule) for rule in inputs.device_cgroup_rules]
+
+
+def parse_device_rule(text: str) -> dict[str, Any]:
+    """The rule that "c 1:3 rwm" says (* is any number). Raises BadRequest."""
+    words = text.split()
+    numbers = words[1].split(":") if len(words) == 3 else []
+    valid = (
+        len(numbers) == 2
+        and words[0] in ("a", "b", "c")
+        and set(words[2]) <= set("rwm")
+        and all(number == "*" or number.isdigit() for number in numbers)
+    )
+    if not valid:
+        raise BadRequest(f"invalid device cgroup rule format: '{text}'")
+    rule: dict[str, Any] = {"allow": True, "type": words[0], "access": words[2]}
+    for key, number in zip(("major", "minor"), numbers, strict=True):
+        if number != "*":
+            rule[key] = int(number)
+    return rule
+
+
+def _linux(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "namespaces": _namespaces(inputs),
+        "cgroupsPath": f"{inputs.cgroup_parent.rstrip('/') or '/cove'}/{inputs.id}",
+        "resources": {"devices": _device_rules(inputs), **oci_resources(inputs.resources)},
+        "sysctl": _sysctls(inputs),
+        "devices": [_device(device) for device in inputs.devices],
+    }
+    if inputs.rootfs_propagation:
+        found["rootfsPropagation"] = inputs.rootfs_propagation
+    masked = defaults.MASKED_PATHS if inputs.masked_paths is None else inputs.masked_paths
+    readonly = defaults.READONLY_PATHS if inputs.readonly_paths is None else inputs.readonly_paths
+    if not inputs.privileged:
+        found["maskedPaths"] = list(masked)
+        found["readonlyPaths"] = list(readonly)
+    profile = _seccomp(inputs, granted)
+    if profile is not None:
+        found["seccomp"] = profile
+    return found
+
+
+def _seccomp(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any] | None:
+    if inputs.seccomp == seccomp.UNCONFINED:
+        return None
+    if inputs.seccomp:
+        return seccomp.custom(inputs.seccomp, granted)
+    return None if inputs.privileged else seccomp.default(granted)
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {
+        "path": device.path,
+        "type": device.type,
+        "major": device.major,
+        "minor": device.minor,
+        "fileMode": device.mode,
+        "uid": device.uid,
+        "gid": device.gid,
+    }

@@ -1,7 +1,15 @@
 """Users and groups of a container, read from its own /etc/passwd and /etc/group."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from engine.errors import BadRequest
+from engine.linux.libc import open_in_root
+
+_MOST_BYTES = 8 << 20
+_HIGHEST = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -15,10 +23,103 @@ class User:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class _Account:
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True)
+class _Group:
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+def read_inside(rootfs: Path, path: str) -> bytes | None:
+    """A file of the container (8 MiB at most); None when it isn't there or isn't a plain file."""
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # O_NONBLOCK: an image may hold a fifo in that place
+        with open(open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            return file.read(_MOST_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(root)
+
+
+def _lines(content: bytes | None, fields: int) -> Iterator[list[str]]:
+    for line in (content or b"").decode(errors="replace").splitlines():
+        line = line.strip()
+        if line and not line.startswith("#"):
+            parts = line.split(":")
+            yield parts + [""] * (fields - len(parts))
+
+
+def _accounts(content: bytes | None) -> Iterator[_Account]:
+    for name, _, uid, gid, _, home, *_ in _lines(content, 7):
+        if uid.isdigit():
+            yield _Account(name, int(uid), int(gid) if gid.isdigit() else 0, home)
+
+
+def _groups(content: bytes | None) -> Iterator[_Group]:
+    for name, _, gid, members, *_ in _lines(content, 4):
+        if gid.isdigit():
+            yield _Group(name, int(gid), tuple(filter(None, members.split(","))))
+
+
+def _number(text: str) -> int | None:
+    if not text.lstrip("-").isdigit():
+        return None
+    value = int(text)
+    if not 0 <= value <= _HIGHEST:
+        raise BadRequest(f"uids and gids must be in range 0-{_HIGHEST}")
+    return value
+
+
+def _account(rootfs: Path, word: str) -> _Account:
+    number = _number(word)
+    for entry in _accounts(read_inside(rootfs, "/etc/passwd")):
+        if word == entry.name or number == entry.uid:
+            return entry
+    if number is None:
+        raise BadRequest(f"unable to find user {word}: no matching entries in passwd file")
+    return _Account("", number, 0, "/")
+
+
+def _gid(groups: list[_Group], word: str) -> int:
+    number = _number(word)
+    for entry in groups:
+        if word == entry.name:
+            return entry.gid
+    if number is None:
+        raise BadRequest(f"unable to find group {word}: no matching entries in group file")
+    return number
+
+
 def resolve(rootfs: Path, text: str, group_add: tuple[str, ...] = ()) -> User:
     """The User that "user[:group]" (names or numbers) and --group-add mean inside `rootfs`.
 
     Never leaves `rootfs`, wherever its links point. Reads files: call it in a thread.
     Raises BadRequest "unable to find user x: no matching entries in passwd file".
     """
-    raise RuntimeError
+    user_word, _, group_word = text.partition(":")
+    account = _account(rootfs, user_word or "0")
+    groups = list(_groups(read_inside(rootfs, "/etc/group")))
+    supplementary: list[int] = []
+    gid = account.gid
+    if group_word:
+        gid = _gid(groups, group_word)
+    elif account.name:
+        supplementary = [group.gid for group in groups if account.name in group.members]
+    supplementary += [_gid(groups, word) for word in group_add]
+    return User(
+        uid=account.uid,
+        gid=gid,
+        groups=tuple(dict.fromkeys(supplementary)),
+        home=account.home or "/",
+        name=account.name,
+    )

@@ -1,0 +1,110 @@
+"""Child processes: started with vfork, their end awaited by pidfd on the event loop.
+
+asyncio's own subprocesses cost several milliseconds each and need a child watcher.
+"""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+Stream = int | None
+
+
+class Child:
+    """A started process; `pidfd` becomes readable at its end."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.pidfd = os.pidfd_open(process.pid)
+        self._ended: asyncio.Future[int] | None = None
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, -n for signal n, None while it runs (as of the last look)."""
+        return self._process.poll()
+
+    async def wait(self) -> int:
+        """The exit code (-n for signal n); any number of tasks may wait."""
+        if self._ended is None:
+            loop = asyncio.get_running_loop()
+            self._ended = loop.create_future()
+            loop.add_reader(self.pidfd, self._reap)
+        return await asyncio.shield(self._ended)
+
+    def _reap(self) -> None:
+        code = self._process.poll()
+        if code is None or self._ended is None:
+            return
+        self.forget()
+        if not self._ended.done():
+            self._ended.set_result(code)
+
+    def forget(self) -> None:
+        """Stop watching and close the pidfd; the process goes on. Twice is safe."""
+        if self.pidfd >= 0:
+            if self._ended is not None:
+                self._ended.get_loop().remove_reader(self.pidfd)
+            os.close(self.pidfd)
+            self.pidfd = -1
+        # Popen warns about a process that nobody waited for: conmon is meant to outlive us
+        if self._process.returncode is None:
+            self._process.returncode = 0
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: Stream = subprocess.DEVNULL,
+    stdout: Stream = subprocess.DEVNULL,
+    stderr: Stream = subprocess.DEVNULL,
+    keep: Sequence[int] = (),
+) -> Child:
+    """Start `argv`; file descriptors in `keep` stay open in it. Raises OSError."""
+    return Child(
+        subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=keep,
+            close_fds=True,
+        )
+    )
+
+
+async def run(argv: Sequence[str], *, timeout: float = 60.0) -> tuple[int, str]:
+    """Run `argv` to its end; (exit code, what it wrote to both streams). Raises TimeoutError."""
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        child = start(argv, stdout=writing, stderr=writing)
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    try:
+        async with asyncio.timeout(timeout):
+            code = await child.wait()
+    except BaseException:
+        os.kill(child.pid, 9)
+        child.forget()
+        raise
+    else:
+        return code, _drain(reading)
+    finally:
+        os.close(reading)
+
+
+def _drain(fd: int) -> str:
+    """What a finished child left in the pipe (64 KiB at most)."""
+    try:
+        return os.read(fd, 1 << 16).decode(errors="replace")
+    except BlockingIOError:
+        return ""
