@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from engine.api.request import Request
 from engine.api.response import Response, StreamResponse
-from engine.errors import BadRequest, EngineError, NotFound
+from engine.errors import BadRequest, NotFound
 
 Answer = Response | StreamResponse | None
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -17,12 +17,6 @@ MIN_API_VERSION = (1, 24)
 
 _VERSION = re.compile(r"/v(\d{1,6})\.(\d{1,6})(/.*)")
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
-
-
-class MethodNotAllowed(EngineError):
-    """The path is known, but not with this method."""
-
-    status = 405
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +46,18 @@ class Router:
                 self._fixed.setdefault(route.pattern, {}).setdefault(route.method, route.handler)
 
     def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
-        """The handler and its parameters. Raises NotFound or MethodNotAllowed."""
+        """The handler and its parameters.
+
+        Raises NotFound, for a known path with another method, too: dockerd knows no 405.
+        """
         fixed = self._fixed.get(path)
         if fixed is not None and method in fixed:
             return fixed[method], {}
-        known = fixed is not None
         for route_method, literal, pattern, handler in self._open:
-            if not path.startswith(literal):
+            if route_method != method or not path.startswith(literal):
                 continue
-            match = pattern.fullmatch(path)
-            if match is None:
-                continue
-            if route_method == method:
+            if match := pattern.fullmatch(path):
                 return handler, match.groupdict()
-            known = True
-        if known:
-            raise MethodNotAllowed(f"method {method} is not allowed for {path}")
         raise NotFound("page not found")
 
 
