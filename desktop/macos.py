@@ -37,3 +37,21 @@ def process_began(pid: int) -> str:
         ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip()
+
+
+def parse_port_holder(text: str) -> str:
+    """`name (pid N)` from what `lsof -Fpc` prints; "" when it prints nothing."""
+    words = {line[0]: line[1:] for line in text.splitlines() if line}
+    return f"{words['c']} (pid {words['p']})" if {"c", "p"} <= words.keys() else ""
+
+
+def port_holder(protocol: str, port: int) -> str:
+    """Which program holds a port, as far as `lsof` may see it."""
+    state = ["-sTCP:LISTEN"] if protocol == "tcp" else []
+    answer = subprocess.run(
+        ["/usr/sbin/lsof", "-nP", f"-i{protocol.upper()}:{port}", *state, "-Fpc"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return parse_port_holder(answer.stdout)

@@ -212,6 +212,11 @@ class Qemu:
     async def wait(self) -> Outcome:
         return await asyncio.shield(self._ended)
 
+    async def ended_within(self, seconds: float) -> bool:
+        """Whether it ends within that time."""
+        await asyncio.wait([self._ended], timeout=seconds)
+        return self._ended.done()
+
     async def kill(self, reason: str) -> Outcome:
         """End it at once; `reason` is told by the outcome. The disk may need a check after."""
         if self.outcome is None:

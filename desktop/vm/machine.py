@@ -1,0 +1,451 @@
+"""The VM as a state machine: what may be done when, and doing it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from desktop.failure import Failure
+from desktop.paths import Home, architecture
+from desktop.settings import Settings
+from desktop.vm import accel, ready, spec
+from desktop.vm.boot import Boot, Died, Link, Silent
+from desktop.vm.console import Console
+from desktop.vm.guest_agent import GuestAgent
+from desktop.vm.prepare import Prepared, prepare
+from desktop.vm.qemu import Outcome, Qemu, load_record, save_record
+from desktop.vm.states import Progress, State
+
+POWERDOWN_SECONDS = 40.0
+QUIT_SECONDS = 5.0
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def allowed(
+    verb: str, *states: State
+) -> Callable[
+    [Callable[Concatenate[Machine, P], Awaitable[T]]],
+    Callable[Concatenate[Machine, P], Coroutine[Any, Any, T]],
+]:
+    """Guard an operation: Failure unless the machine is in one of the states."""
+
+    def guard(
+        operation: Callable[Concatenate[Machine, P], Awaitable[T]],
+    ) -> Callable[Concatenate[Machine, P], Coroutine[Any, Any, T]]:
+        @functools.wraps(operation)
+        async def guarded(self: Machine, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            if self.state not in states:
+                raise Failure(
+                    f"The VM can't be {verb} now.",
+                    f"It is {self.state}.",
+                    f"That works while it is {' or '.join(states)}.",
+                )
+            return await operation(self, *args, **kwargs)
+
+        return guarded
+
+    return guard
+
+
+class Machine:
+    """Owns QEMU. `changed` is called, in the event loop, after each change of what is shown.
+
+    stopped -> preparing -> booting -> waiting for engine -> running <-> paused; any of them ->
+    stopping -> stopped, or failed with `failure` telling why. A failed machine has no QEMU.
+    """
+
+    def __init__(self, home: Home, link: Link, changed: Callable[[], None]) -> None:
+        self._home = home
+        self._link = link
+        self._changed = changed
+        self.state = State.STOPPED
+        self.readiness: ready.Readiness | None = None
+        self.failure: Failure | None = None
+        self.choice: accel.Choice | None = None
+        self.settings: Settings | None = None
+        self.shares: tuple[spec.Share, ...] = ()
+        self.notices: list[str] = []
+        self.started_at = 0.0
+        self.boot_seconds: float | None = None
+        self.port = 0
+        self._qemu: Qemu | None = None
+        self._console = Console(home.console_log)
+        self._guest = GuestAgent(home.guest_agent_socket)
+        self._starting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def qemu(self) -> Qemu | None:
+        return self._qemu
+
+    @allowed("started", State.STOPPED, State.FAILED)
+    async def start(self, settings: Settings) -> None:
+        """Boot, and return once the engine answers; raises Failure, the state is then FAILED."""
+        self.failure = None
+        self.notices = []
+        self.settings = settings
+        self.boot_seconds = None
+        self._set(State.PREPARING)
+        self._starting = asyncio.create_task(self._start(settings), name="start the VM")
+        try:
+            await asyncio.shield(self._starting)
+        except asyncio.CancelledError:
+            # Only stop() cancels the boot itself; a caller that goes away leaves it going on.
+            if self._starting.cancelled():
+                raise Failure("The VM wasn't started.", "It was stopped meanwhile.") from None
+            raise
+
+    async def adopt(self) -> bool:
+        """Take over a QEMU that an agent before this one left running; False when none runs."""
+        record = load_record(self._home.machine_record)
+        qemu = await Qemu.adopt(record, monitor=self._home.monitor_socket, log=self._home.qemu_log)
+        if qemu is None:
+            return False
+        self._qemu = qemu
+        self.settings = _settings_of(record)
+        self.shares = tuple(spec.Share(*each) for each in record.get("shares", ()))
+        self.choice = accel.Choice(accel.Accel(record["accel"]), str(record.get("reason", "")))
+        self.started_at = float(record.get("started_at", 0))
+        self.boot_seconds = record.get("boot_seconds")
+        self._console = Console(self._home.console_log)
+        self.readiness = ready.Readiness(self._changed)
+        self._set(State.BOOTING)
+        self._starting = asyncio.create_task(self._resume_boot(qemu), name="adopt the VM")
+        await asyncio.shield(self._starting)
+        return True
+
+    @allowed("paused", State.RUNNING)
+    async def pause(self) -> None:
+        """Freeze all virtual CPUs; the memory stays."""
+        async with self._turn:
+            self._set(State.PAUSING)
+            try:
+                await self._running().execute("stop")
+            except Failure:
+                self._set(State.RUNNING)
+                raise
+            self._set(State.PAUSED)
+
+    async def resume(self) -> None:
+        """Go on after a pause; does nothing for a running VM. Sets the guest's clock."""
+        async with self._turn:
+            if self.state is State.RUNNING:
+                return
+            if self.state is not State.PAUSED:
+                raise Failure("The VM can't be resumed now.", f"It is {self.state}.")
+            await self._running().execute("cont")
+            self._set(State.RUNNING)
+        with suppress(Failure):  # a clock that is behind is no reason to refuse the connection
+            await self._guest.set_time()
+
+    async def stop(self) -> None:
+        """Shut down cleanly, else kill and tell why; a stopped VM stays stopped."""
+        if self.state is State.STOPPED:
+            return
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.create_task(self._stop(), name="stop the VM")
+        await asyncio.shield(self._stopping)
+
+    async def let_go(self) -> None:
+        """Leave a running QEMU alone: the agent ends, another may adopt it."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        if self._qemu is not None:
+            await self._qemu.let_go()
+
+    async def _stop(self) -> None:
+        spoke = self._guest_is_up()
+        paused = self.state is State.PAUSED
+        self.failure = None
+        self._set(State.STOPPING)
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError, Failure):
+                await self._starting
+        qemu = self._qemu
+        if qemu is not None:
+            if paused:
+                with suppress(Failure):
+                    await qemu.execute("cont")
+            await self._power_off(qemu, ask=spoke)
+        await self._clear()
+        self._set(State.STOPPED)
+
+    def _running(self) -> Qemu:
+        if self._qemu is None:
+            raise Failure("The VM doesn't run.", "", "Run `cove start`.")
+        return self._qemu
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self._changed()
+
+    def _guest_is_up(self) -> bool:
+        """Whether the guest's init can hear a request to power off."""
+        return self.readiness is not None and any(
+            each.name == "kernel" and each.state is Progress.DONE
+            for each in self.readiness.requirements
+        )
+
+    async def _start(self, settings: Settings) -> None:
+        began = time.monotonic()
+        self.readiness = ready.Readiness(self._changed)
+        try:
+            prepared = await asyncio.to_thread(prepare, self._home, settings)
+            self.shares = prepared.shares
+            await self._boot_until_it_works(prepared)
+        except Failure as failure:
+            await self._fail(failure)
+            raise
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            told = Failure(
+                "The VM didn't start.", f"{type(error).__name__}: {error}", "Run `cove diagnose`."
+            )
+            await self._fail(told)
+            raise told from error
+        self.boot_seconds = round(time.monotonic() - began, 3)
+        self.started_at = time.time()
+        self._record(prepared)
+        self._watch()
+        self._set(State.RUNNING)
+
+    async def _boot_until_it_works(self, prepared: Prepared) -> None:
+        """Boot; fall back from a broken KVM once, repeat once after a crash of the kernel."""
+        verdicts = self._home.accelerator_verdict
+        choice = accel.choose(prepared.qemu_version, verdicts)
+        self._choose(choice)
+        crashed = False
+        while True:
+            try:
+                await self._boot(prepared, choice)
+                break
+            except Silent:
+                await self._discard("it ran nothing")
+                why = "KVM ran no kernel here (nothing within 5 s)"
+            except Died as died:
+                await self._discard("")
+                if died.oops and not crashed:
+                    crashed = True
+                    self._tell(f'The VM\'s kernel crashed ("{died.oops}"); it was started again.')
+                    self._again()
+                    continue
+                if choice.certain or died.spoke:
+                    raise Failure(
+                        "The VM didn't start.", died.outcome.sentence(), "Run `cove diagnose`."
+                    ) from died
+                why = f"KVM doesn't work here: {died.outcome.sentence()}"
+            accel.remember(verdicts, prepared.qemu_version, why)
+            choice = accel.Choice(accel.Accel.TCG, why, news=True)
+            self._choose(choice)
+            self._again()
+        if choice.accel is accel.Accel.KVM and not choice.certain:
+            accel.remember(verdicts, prepared.qemu_version, "")
+
+    def _choose(self, choice: accel.Choice) -> None:
+        self.choice = choice
+        if choice.news:
+            self._tell(f"The VM is emulated, which is slower: {choice.reason}.")
+
+    def _tell(self, sentence: str) -> None:
+        self.notices.append(sentence)
+        self._changed()
+
+    def _again(self) -> None:
+        assert self.readiness is not None
+        self.readiness.again()
+
+    async def _boot(self, prepared: Prepared, choice: accel.Choice) -> None:
+        assert self.readiness is not None
+        self._console.rotate()
+        self.readiness.done("check", f"{choice.accel}: {choice.reason}")
+
+        def command(monitor_fd: int, guest_agent_fd: int) -> list[str]:
+            plan = spec.Plan(
+                program=prepared.program,
+                accel=choice.accel,
+                image=prepared.image,
+                settings=prepared.settings,
+                disk=self._home.disk,
+                console_log=self._home.console_log,
+                monitor_fd=monitor_fd,
+                guest_agent_fd=guest_agent_fd,
+                blobs=prepared.blobs,
+                shares=prepared.shares,
+            )
+            return spec.arguments(plan)
+
+        self._set(State.BOOTING)
+        self._qemu = qemu = await Qemu.start(
+            command,
+            monitor=self._home.monitor_socket,
+            guest_agent=self._home.guest_agent_socket,
+            log=self._home.qemu_log,
+        )
+        self._record(prepared)
+        if qemu.outcome is None:
+            with suppress(Failure):  # a QEMU that ended is judged below
+                self.port = await qemu.ssh_port()
+        settings = prepared.settings
+        self.readiness.done("machine", f"{settings.cpus} CPUs, {settings.memory_mib / 1024:.1f} GB")
+        boot = Boot(qemu, self._console, self.readiness, self._link)
+        await boot.follow(
+            self.port,
+            doubtful=not choice.certain,
+            waiting_for_engine=lambda: self._set(State.WAITING),
+        )
+
+    async def _resume_boot(self, qemu: Qemu) -> None:
+        """Follow an adopted QEMU's console from its first line: it may be anywhere in its boot."""
+        assert self.readiness is not None
+        self.readiness.done("machine", f"taken over (pid {qemu.pid})")
+        try:
+            status = await qemu.execute("query-status")
+            if status.get("status") == "paused":
+                await qemu.execute("cont")
+                with suppress(Failure):
+                    await self._guest.set_time()
+            self.port = await qemu.ssh_port()
+            boot = Boot(qemu, self._console, self.readiness, self._link)
+            await boot.follow(
+                self.port,
+                doubtful=False,
+                waiting_for_engine=lambda: self._set(State.WAITING),
+            )
+        except Died as died:
+            told = Failure("The VM that was running ended.", died.outcome.sentence())
+            await self._fail(told)
+            raise told from died
+        except Failure as failure:
+            await self._fail(failure)
+            raise
+        self._watch()
+        self._set(State.RUNNING)
+
+    async def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        readiness = self.readiness
+        current = readiness.current if readiness is not None else None
+        if readiness is not None and current is not None and not current.cause:
+            readiness.fail(current.name, f"{failure.what} {failure.why}".strip(), failure.hint)
+        await self._discard("the boot failed")
+        self._set(State.FAILED)
+
+    async def _discard(self, reason: str) -> None:
+        """Drop link and QEMU of a boot that didn't work out."""
+        await self._link.close()
+        qemu, self._qemu = self._qemu, None
+        if qemu is not None and qemu.outcome is None:
+            await qemu.kill(reason)
+        self._home.machine_record.unlink(missing_ok=True)
+
+    async def _power_off(self, qemu: Qemu, *, ask: bool) -> Outcome:
+        """Power-off by the guest's agent, else by the power button; kill what doesn't end."""
+        if ask:
+            try:
+                await self._guest.shut_down()
+            except Failure:
+                with suppress(Failure):
+                    await qemu.execute("system_powerdown")
+            if await qemu.ended_within(POWERDOWN_SECONDS):
+                return await qemu.wait()
+            reason = f"it didn't power off within {POWERDOWN_SECONDS:.0f} s"
+        else:
+            reason = "it was stopped before it had booted"
+        with suppress(Failure):
+            await qemu.execute("quit")
+        if not await qemu.ended_within(QUIT_SECONDS):
+            await qemu.kill(reason)
+        if ask:
+            self._tell(f"The VM was killed: {reason}. Its disk is checked at the next start.")
+        return await qemu.wait()
+
+    async def _clear(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+            self._watching = None
+        await self._link.close()
+        self._qemu = None
+        self.port = 0
+        self._home.machine_record.unlink(missing_ok=True)
+
+    def _record(self, prepared: Prepared) -> None:
+        assert self._qemu is not None and self.choice is not None
+        record = {
+            **self._qemu.identity.to_record(),
+            "accel": self.choice.accel,
+            "reason": self.choice.reason,
+            "cpus": prepared.settings.cpus,
+            "memory_mib": prepared.settings.memory_mib,
+            "disk_gib": prepared.settings.disk_gib,
+            "share_paths": prepared.settings.shares,
+            "shares": [(each.tag, each.path, each.kind) for each in prepared.shares],
+            "started_at": self.started_at,
+            "boot_seconds": self.boot_seconds,
+            "architecture": architecture(),
+        }
+        with suppress(OSError):  # without it a later agent can't adopt, nothing else is lost
+            save_record(self._home.machine_record, record)
+
+    def _watch(self) -> None:
+        self._watching = asyncio.create_task(self._watch_running(), name="watch the VM")
+
+    async def _watch_running(self) -> None:
+        """While it runs: the console each second, the end of QEMU, a host that slept."""
+        qemu = self._running()
+        assert self.readiness is not None
+        powered_off = False
+        drift = time.time() - time.monotonic()
+        while not await qemu.ended_within(1.0):
+            for line in self._console.lines():
+                message = self.readiness.feed(line)
+                if message is not None and message.name == "poweroff":
+                    powered_off = True
+                if message is not None and message.name == "engine" and message.ok:
+                    self.readiness.done("engine", message.detail)
+            now = time.time() - time.monotonic()
+            if abs(now - drift) > 2 and self.state is State.RUNNING:
+                with suppress(Failure):
+                    await self._guest.set_time()
+            drift = now
+        powered_off |= any(
+            message is not None and message.name == "poweroff"
+            for message in map(ready.parse, self._console.tail(20))
+        )
+        if self.state is State.STOPPING:
+            return
+        outcome = await qemu.wait()
+        await self._link.close()
+        self._qemu = None
+        self._home.machine_record.unlink(missing_ok=True)
+        if powered_off:
+            self._tell("The VM was powered off from inside.")
+            self._set(State.STOPPED)
+            return
+        self.failure = Failure(
+            "The VM ended unexpectedly.",
+            outcome.sentence(),
+            "Run `cove start`; what the containers had on disk is still there.",
+        )
+        self._set(State.FAILED)
+
+
+def _settings_of(record: dict[str, Any]) -> Settings:
+    return Settings(
+        cpus=int(record["cpus"]),
+        memory_mib=int(record["memory_mib"]),
+        disk_gib=int(record["disk_gib"]),
+        shares=tuple(record.get("share_paths", ())),
+    )
