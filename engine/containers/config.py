@@ -175,7 +175,7 @@ def complete_config(asked: Mapping[str, Any], image: Mapping[str, Any], id: str)
             config[key] = union
     config["OnBuild"] = asked.get("OnBuild") or image.get("OnBuild")
     _merge_health(config, image)
-    if not config["Hostname"] and asked.get("HostConfig", {}).get("UTSMode") != "host":
+    if not config["Hostname"]:
         config["Hostname"] = id[:12]
     return config
 

@@ -1,0 +1,150 @@
+"""Creating a container: everything checked and made before its record promises it."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from engine.containers.config import command_of, complete_config, complete_host_config
+from engine.containers.container import Container
+from engine.containers.document import check_config
+from engine.containers.endpoints import asked_endpoints
+from engine.containers.names import new_id
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.points import mount_points
+from engine.containers.record import Json, Record
+from engine.containers.rootfs import Roots
+from engine.containers.store import Store
+from engine.containers.validate import check_create
+from engine.errors import BadRequest, EngineError, NotFound
+from engine.images.model import Image
+
+
+@dataclass(frozen=True)
+class Created:
+    """The answer to a create request."""
+
+    id: str
+    warnings: list[str]
+
+
+class Creator:
+    """Makes containers from the body of `POST /containers/create`."""
+
+    def __init__(
+        self, store: Store, roots: Roots, neighbours: Neighbours, settings: Settings
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._neighbours = neighbours
+        self._settings = settings
+
+    async def create(self, body: Json, name: str = "", platform: str = "") -> Created:
+        """Make a container. Raises BadRequest, NotFound (image), Conflict (name)."""
+        check_config(body)
+        id = new_id()
+        reserved = self._store.reserve(name, id)
+        try:
+            image = self._image(body, platform)
+            record, warnings = self._record(body, image, id, reserved)
+            await self._make(record)
+        except BaseException:
+            self._store.release(reserved, id)
+            raise
+        return Created(id, warnings)
+
+    def _image(self, body: Json, platform: str) -> Image:
+        name = body.get("Image") or ""
+        if not name:
+            raise BadRequest("no image specified: the field Image is empty")
+        image = self._neighbours.images.resolve(name)
+        if platform:
+            _check_platform(image, platform, name)
+        return image
+
+    def _record(self, body: Json, image: Image, id: str, name: str) -> tuple[Record, list[str]]:
+        asked_host: dict[str, Any] = dict(body.get("HostConfig") or {})
+        if not asked_host.get("CgroupnsMode") and not self._settings.machine.cgroup_v2:
+            asked_host["CgroupnsMode"] = "host"
+        config = complete_config(body, image.run_config, id)
+        host = complete_host_config(asked_host, self._settings.runtime)
+        command = command_of(config)
+        if not command:
+            raise BadRequest("no command specified")
+        warnings = check_create(config, host, self._settings.machine)
+        points = mount_points(
+            config, host, self._settings.shares, lambda one: self._store.get(one).record
+        )
+        endpoints = asked_endpoints(body.get("NetworkingConfig"), config, host)
+        self._adopt_host_name(config, host, asked=bool(body.get("Hostname")))
+        record = Record(
+            id=id,
+            name=name,
+            created=time.time_ns(),
+            image_id=image.id,
+            chain_ids=list(image.chain_ids),
+            config=config,
+            host_config=host,
+            path=command[0],
+            args=command[1:],
+            endpoints=endpoints,
+            mounts=points,
+        )
+        return record, warnings
+
+    def _adopt_host_name(self, config: Json, host: Json, *, asked: bool) -> None:
+        """A container in another's network has its name; one in the machine's, the machine's."""
+        mode = host["NetworkMode"]
+        for key in ("PidMode", "IpcMode"):
+            if host[key].startswith("container:"):
+                self._store.get(host[key].partition(":")[2])
+        if mode.startswith("container:"):
+            other = self._store.get(mode.partition(":")[2]).record.config
+            config["Hostname"], config["Domainname"] = other["Hostname"], other["Domainname"]
+        elif not asked and (mode == "host" or host["UTSMode"] == "host"):
+            config["Hostname"] = socket.gethostname()
+
+    async def _make(self, record: Record) -> None:
+        folder = self._roots.folder(record.id)
+        made: list[str] = []
+        container = Container(record)
+        try:
+            (folder / "rootfs").mkdir(parents=True)
+            await self._neighbours.snapshots.prepare(record.id, record.chain_ids)
+            if record.mounts:
+                made = await self._roots.settle_volumes(record)
+                await self._roots.fill_volumes(record)
+            await self._store.add(container)
+        except BaseException:
+            self._roots.unmount(record.id)
+            await asyncio.shield(self._undo(record, made))
+            raise
+        self._store.tell(container, "create")
+
+    async def _undo(self, record: Record, volumes: list[str]) -> None:
+        for volume in volumes:
+            with contextlib.suppress(EngineError):
+                await self._neighbours.volumes.remove(volume, force=True)
+        await self._neighbours.snapshots.remove(record.id)
+        folder = self._roots.folder(record.id)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
+
+
+def _check_platform(image: Image, platform: str, name: str) -> None:
+    words = platform.lower().split("/")
+    system, architecture = (words[0], words[1]) if len(words) > 1 else ("linux", words[0])
+    if len(words) == 1 and words[0] == "linux":
+        return
+    architecture = _ARCHITECTURES.get(architecture, architecture)
+    have = (image.config.get("os") or "linux", image.config.get("architecture") or "")
+    if have[1] and (system, architecture) != have:
+        raise NotFound(
+            f"image with reference {name} was found but its platform ({have[0]}/{have[1]}) "
+            f"does not match the specified platform ({system}/{architecture})"
+        )

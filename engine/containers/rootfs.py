@@ -1,0 +1,179 @@
+"""A container's root: mounted, unmounted, looked into."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import stat
+from pathlib import Path
+
+from engine.containers.container import Container
+from engine.containers.copyup import copy_up
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.paths import make_folder, resolve_in
+from engine.containers.record import MountPoint, Record
+from engine.errors import EngineError
+from engine.linux import mounts
+
+_log = logging.getLogger(__name__)
+
+
+class Roots:
+    """Mounts the overlay of a container at CONTAINERS/ID/rootfs; volumes and binds beside it."""
+
+    def __init__(self, neighbours: Neighbours, settings: Settings) -> None:
+        self._snapshots = neighbours.snapshots
+        self._volumes = neighbours.volumes
+        self._events = neighbours.events
+        self._folder = settings.folder
+
+    def folder(self, id: str) -> Path:
+        """The container's durable folder."""
+        return self._folder / id
+
+    def path(self, id: str) -> Path:
+        """Where its root is mounted."""
+        return self._folder / id / "rootfs"
+
+    def mount(self, id: str) -> Path:
+        """Mount the root; blocks for well under a millisecond. Raises OSError, NotFound."""
+        target = self.path(id)
+        mounts.mount(self._snapshots.mount_of(id, target))
+        return target
+
+    def unmount(self, id: str) -> None:
+        """Unmount the root (at once or when its last user is gone); nothing mounted is fine."""
+        with contextlib.suppress(OSError):
+            while mounts.unmount(self.path(id), lazy=True):
+                continue
+
+    def inside(self, container: Container) -> Path:
+        """The mounted root: of the running process when there is one (it survives the engine)."""
+        if container.live and container.running is not None and container.running.pid:
+            return Path(f"/proc/{container.running.pid}/root")
+        return self.path(container.id)
+
+    async def settle_volumes(self, record: Record) -> list[str]:
+        """Make the volumes that don't exist, fill in names and sources; returns the new names."""
+        made: list[str] = []
+        try:
+            for point in record.mounts:
+                if point.type == "volume" and not point.source:
+                    volume = await self._volumes.create(
+                        point.name,
+                        driver=point.driver,
+                        options=point.options.get("driver"),
+                        labels=point.options.get("labels"),
+                    )
+                    if point.anonymous:
+                        made.append(volume.name)
+                    point.name, point.driver = volume.name, volume.driver
+                    point.source = str(volume.mountpoint)
+        except BaseException:
+            for name in made:
+                with contextlib.suppress(EngineError):
+                    await self._volumes.remove(name, force=True)
+            raise
+        return made
+
+    async def fill_volumes(self, record: Record) -> None:
+        """Copy the image's content into the volumes that are empty."""
+        wanted = [point for point in record.mounts if point.type == "volume" and point.copy_up]
+        if not wanted:
+            return
+        root = self.mount(record.id)
+        try:
+            for point in wanted:
+                source = await self._volumes.mount(point.name, record.id)
+                try:
+                    await asyncio.to_thread(copy_up, root, point.destination, source)
+                finally:
+                    await self._volumes.unmount(point.name, record.id)
+        finally:
+            self.unmount(record.id)
+
+    async def mount_volumes(self, record: Record) -> None:
+        """Mount the volumes that need it and make missing bind sources."""
+        for point in record.mounts:
+            if point.type == "volume":
+                point.source = str(await self._volumes.mount(point.name, record.id))
+                self._tell_volume("mount", point, record)
+            elif point.type == "bind" and point.create_source:
+                await asyncio.to_thread(make_source, point)
+
+    async def unmount_volumes(self, record: Record) -> None:
+        """The opposite of `mount_volumes`."""
+        for point in record.mounts:
+            if point.type != "volume":
+                continue
+            try:
+                await self._volumes.unmount(point.name, record.id)
+                self._events.publish(
+                    "volume",
+                    "unmount",
+                    point.name,
+                    {"container": record.id, "driver": point.driver},
+                )
+            except (EngineError, OSError) as error:
+                _log.warning("unmount of volume %s: %s", point.name, error)
+
+    def _tell_volume(self, action: str, point: MountPoint, record: Record) -> None:
+        self._events.publish(
+            "volume",
+            action,
+            point.name,
+            {
+                "container": record.id,
+                "destination": point.destination,
+                "driver": point.driver,
+                "propagation": point.propagation,
+                "read/write": "true" if point.writable else "false",
+            },
+        )
+
+    def make_working_folder(self, root: Path, record: Record) -> None:
+        """Make the working directory inside the mounted root, as dockerd does."""
+        folder = record.config.get("WorkingDir")
+        if not folder or folder == "/":
+            return
+        try:
+            make_folder(root, folder)
+        except OSError as error:
+            raise EngineError(
+                f"failed to create the working directory {folder}: {error.strerror}"
+            ) from error
+
+
+def make_source(point: MountPoint) -> None:
+    """Make a bind source as a folder unless something is there. Raises EngineError."""
+    if os.path.lexists(point.source):
+        return
+    try:
+        os.makedirs(point.source, exist_ok=True)
+    except OSError as error:
+        raise EngineError(
+            f"error while creating mount source path '{point.shown_source or point.source}': "
+            f"mkdir {point.source}: {(error.strerror or str(error)).lower()}"
+        ) from error
+
+
+def subpath_source(point: MountPoint) -> str:
+    """The folder of a volume that is mounted. Raises EngineError when its subpath isn't there."""
+    if not point.subpath:
+        return point.source
+    target = resolve_in(Path(point.source), point.subpath)
+    try:
+        os.stat(target)
+    except OSError as error:
+        raise EngineError(
+            f"cannot access path {point.source}/{point.subpath}: {(error.strerror or '').lower()}"
+        ) from error
+    return str(target)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at `path` (links not followed)."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False

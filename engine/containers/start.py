@@ -1,0 +1,236 @@
+"""Starting a container: root, network and files in parallel, then the runtime, then the record.
+
+Whatever fails on the way is undone; the container stays as it was, with the error told in its state.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+
+from engine.containers.assemble import joined, spec_inputs
+from engine.containers.container import Container, Ended
+from engine.containers.endpoints import sandbox_request
+from engine.containers.files import host_entries, hosts_text, resolv_text, write_in_place
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.record import Record, Status
+from engine.containers.rootfs import Roots
+from engine.containers.store import Store
+from engine.containers.validate import parse_size
+from engine.errors import Conflict, EngineError
+from engine.linux import mounts
+from engine.linux.mounts import Mount
+from engine.networks import Sandbox
+from engine.runtime import spec, users
+from engine.runtime.bundle import Bundle, RuntimeFailure
+from engine.runtime.users import User
+
+_log = logging.getLogger(__name__)
+
+
+class Starter:
+    """Brings one container to life; the caller holds its lock."""
+
+    def __init__(
+        self, store: Store, roots: Roots, neighbours: Neighbours, settings: Settings
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._neighbours = neighbours
+        self._settings = settings
+
+    async def start(self, container: Container) -> None:
+        """Start it. Raises EngineError (RuntimeFailure carries the exit code for `docker run`)."""
+        state = container.record.state
+        state.starting, state.error = True, ""
+        # written while the network comes up: a killed engine then knows that there's a half to undo
+        noted = asyncio.create_task(self._store.save(container))
+        try:
+            bundle = await self._prepare(container)
+            await noted
+            await self._launch(container, bundle)
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                await noted
+            await self._undo(container)
+            await self._failed(container, error)
+            raise
+
+    async def _prepare(self, container: Container) -> Bundle:
+        record = container.record
+        host = record.host_config
+        await self._roots.mount_volumes(record)
+        network = asyncio.create_task(self._open_network(container))
+        try:
+            user = await asyncio.to_thread(self._open_root, record)
+        finally:
+            await asyncio.wait([network])
+        container.sandbox = sandbox = network.result()
+        self._write_files(container, sandbox)
+        shm = self._shared_memory(container)
+        inputs = spec_inputs(container, sandbox, user, self._settings, self._store.get, shm)
+        return bundle_of(record, self._settings.folder, spec.build(inputs), host_terminal(record))
+
+    def _open_root(self, record: Record) -> User:
+        root = self._roots.mount(record.id)
+        self._roots.make_working_folder(root, record)
+        groups = tuple(record.host_config.get("GroupAdd") or ())
+        return users.resolve(root, record.config["User"], groups)
+
+    async def _open_network(self, container: Container) -> Sandbox:
+        record = container.record
+        mode = record.network_mode
+        if mode.startswith("container:"):
+            other = joined(mode, self._store.get, "network")
+            theirs = other.sandbox.resolv_conf if other.sandbox else ""
+            assert other.running is not None
+            return Sandbox(Path(f"/proc/{other.running.pid}/ns/net"), resolv_conf=theirs)
+        return await self._neighbours.networks.open(sandbox_request(record))
+
+    def _write_files(self, container: Container, sandbox: Sandbox) -> None:
+        record = container.record
+        folder = self._settings.folder / record.id
+        config, host = record.config, record.host_config
+        mode = record.network_mode
+        if mode.startswith("container:"):
+            other = self._settings.folder / self._store.get(mode.partition(":")[2]).id
+            for name in ("hosts", "resolv.conf", "hostname"):
+                write_in_place(folder / name, (other / name).read_text())
+            return
+        write_in_place(folder / "hostname", f"{config['Hostname']}\n")
+        first = next(iter(sandbox.endpoints.values()), None)
+        extra = host_entries(
+            host.get("ExtraHosts") or (), (first.gateway4 if first else "") or "127.0.0.1"
+        )
+        extra += self._linked(record)
+        addresses = [
+            address
+            for endpoint in sandbox.endpoints.values()
+            for address in (endpoint.ipv4, endpoint.ipv6)
+            if address
+        ]
+        write_in_place(
+            folder / "hosts", hosts_text(addresses, config["Hostname"], config["Domainname"], extra)
+        )
+        embedded = "nameserver 127.0.0.11" in sandbox.resolv_conf
+        write_in_place(
+            folder / "resolv.conf", resolv_text(sandbox.resolv_conf, host, embedded=embedded)
+        )
+
+    def _linked(self, record: Record) -> list[tuple[str, str]]:
+        """/etc/hosts entries of --link on the default bridge."""
+        found = []
+        if record.network_mode != "bridge":
+            return found
+        for link in record.host_config.get("Links") or ():
+            name, _, alias = link.partition(":")
+            alias = alias.rpartition("/")[2] or name
+            other = self._store.get(name)
+            endpoint = other.sandbox.endpoints.get("bridge") if other.sandbox else None
+            if not other.live or endpoint is None:
+                raise Conflict(
+                    f"Cannot link to a non running container: /{other.name} AS "
+                    f"/{record.name}/{alias}"
+                )
+            found.append((endpoint.ipv4, f"{alias} {other.record.config['Hostname']} {other.name}"))
+        return found
+
+    def _shared_memory(self, container: Container) -> str:
+        """The folder to bind at /dev/shm when it's shared between containers; "" otherwise."""
+        host = container.record.host_config
+        mode = host["IpcMode"]
+        if mode.startswith("container:"):
+            other = self._store.get(mode.partition(":")[2])
+            return str(self._settings.folder / other.id / "shm")
+        if mode != "shareable":
+            return ""
+        folder = self._settings.folder / container.id / "shm"
+        folder.mkdir(exist_ok=True)
+        options = ("nosuid", "nodev", "noexec", "mode=1777", f"size={host['ShmSize']}")
+        if not mounts.is_mounted(folder):
+            mounts.mount(Mount("tmpfs", "shm", str(folder), options))
+        return str(folder)
+
+    async def _launch(self, container: Container, bundle: Bundle) -> None:
+        runtime = self._neighbours.runtime
+        running = await runtime.create(bundle)
+        for waiting in list(container.pending):
+            if not waiting.done():
+                waiting.set_result(await running.attach())
+        container.pending.clear()
+        container.running = running
+        await runtime.start(container.id)
+        record, state = container.record, container.record.state
+        state.status, state.pid, state.exit_code = Status.RUNNING, running.pid, 0
+        state.oom_killed, state.starting = False, False
+        state.manually_stopped = False
+        state.started_at = time.time_ns()
+        record.sandbox = container.sandbox.to_record() if container.sandbox else None
+        container.ended = asyncio.Event()
+        await self._store.save_state(container)
+
+    async def _undo(self, container: Container) -> None:
+        container.running = None
+        for step in (
+            self._neighbours.runtime.delete(container.id),
+            self._neighbours.networks.close(container.id),
+            self._roots.unmount_volumes(container.record),
+        ):
+            try:
+                await step
+            except Exception as error:  # the first error is the one to tell
+                _log.warning("undoing the start of %s: %s", container.id[:12], error)
+        self.close_roots(container)
+
+    def close_roots(self, container: Container) -> None:
+        """Unmount what a start mounted."""
+        self._roots.unmount(container.id)
+        if container.record.host_config["IpcMode"] == "shareable":
+            with contextlib.suppress(OSError):
+                mounts.unmount(self._settings.folder / container.id / "shm", lazy=True)
+        container.sandbox, container.record.sandbox = None, None
+
+    async def _failed(self, container: Container, error: BaseException) -> None:
+        state = container.record.state
+        state.starting, state.pid = False, 0
+        state.exit_code = error.exit_code if isinstance(error, RuntimeFailure) else 128
+        state.error = error.message if isinstance(error, EngineError) else str(error)
+        if state.status in (Status.RUNNING, Status.RESTARTING):
+            state.status = Status.EXITED
+        for waiting in list(container.pending):
+            waiting.cancel()
+        container.pending.clear()
+        container.tell_exit(Ended(state.exit_code, state.error))
+        await self._store.save(container)
+
+
+def host_terminal(record: Record) -> bool:
+    """Whether the container's process gets a terminal."""
+    return record.terminal
+
+
+def log_path(record: Record, folder: Path) -> Path | None:
+    """Where the container's output is kept; None with the log driver `none`."""
+    if record.host_config["LogConfig"]["Type"] == "none":
+        return None
+    return folder / record.id / "container.log"
+
+
+def bundle_of(record: Record, folder: Path, document: dict[str, object], terminal: bool) -> Bundle:
+    """What the runtime needs to create (or find again) the container."""
+    options = record.host_config["LogConfig"]["Config"]
+    local = record.host_config["LogConfig"]["Type"] == "local"
+    size = options.get("max-size") or ("20m" if local else "-1")
+    return Bundle(
+        id=record.id,
+        path=folder / record.id,
+        spec=document,
+        terminal=terminal,
+        stdin=bool(record.config["OpenStdin"]),
+        stdin_once=bool(record.config["StdinOnce"]),
+        log_path=log_path(record, folder),
+        log_max_size=None if size == "-1" else parse_size(size),
+        log_max_files=int(options.get("max-file") or (5 if local else 1)),
+        rootfs=folder / record.id / "rootfs",
+    )
