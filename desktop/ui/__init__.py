@@ -1,0 +1,1 @@
+"""The window: the only part of Cove that imports PySide6."""
