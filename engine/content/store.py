@@ -1,7 +1,8 @@
 """The blob store: `blobs/sha256/<hex>`, filled by ingests that end in a rename.
 
 Life cycle of a blob: `ingest()` -> `write()`... -> `commit()` (digest checked, data synced,
-renamed) -> `path()`/`open()` -> `remove()`. What a killed engine left in `ingest/` is swept at start.
+renamed) -> `path()`/`open()` -> `remove()`. What a killed engine left in `ingest/` is swept
+at start.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from engine.errors import NotFound
@@ -29,8 +29,11 @@ class Store:
         self._root = root / "snapshots"
         self._root.mkdir(parents=True, exist_ok=True)
         self._links_fd = os.open(self.layers.links, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # hears the chain of a removed snapshot, for collecting layers; the image store sets it
+        self.released: Callable[[Sequence[str]], Awaitable[None]] | None = None
         for leftover in self._root.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        self._chains = {key: self._read_chain(key) for key in self.keys()}
 
     def close(self) -> None:
         """Release what the store holds open."""
@@ -74,13 +77,24 @@ class Store:
             shutil.rmtree(building)
             raise FileExistsError(f"snapshot {key} exists")
         building.rename(folder)
+        self._chains[key] = tuple(chain_ids)
+
+    def _read_chain(self, key: str) -> tuple[str, ...]:
+        try:
+            return tuple(json.loads((self._root / key / "chain").read_text()))
+        except (OSError, ValueError):
+            return ()
 
     def chain(self, key: str) -> tuple[str, ...]:
         """The layers below a snapshot, lowest first. Raises NotFound."""
         try:
-            return tuple(json.loads((self.folder(key) / "chain").read_text()))
-        except FileNotFoundError:
+            return self._chains[key]
+        except KeyError:
             raise NotFound(f"no snapshot {key}") from None
+
+    def used(self) -> set[str]:
+        """The layers that any snapshot stands on."""
+        return {chain_id for chain in self._chains.values() for chain_id in chain}
 
     def mount_of(self, key: str, target: Path) -> Mount:
         """The overlay mount of a snapshot at `target`. Raises NotFound."""
@@ -126,6 +140,9 @@ class Store:
         except FileNotFoundError:
             return
         await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
+        chain = self._chains.pop(key, ())
+        if self.released is not None:
+            await self.released(chain)
 
     async def usage(self, key: str) -> tuple[int, int]:
         """(bytes of the files written, number of inodes) of the writable layer."""

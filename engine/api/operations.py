@@ -1,0 +1,67 @@
+"""Operations that tell their progress: how they become an answer, and end with the client."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Protocol
+
+from engine.api.response import Response, StreamResponse
+from engine.errors import EngineError
+
+_log = logging.getLogger(__name__)
+
+
+class Lines(Protocol):
+    """JSON lines that an operation writes."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def fail(self, message: str, code: int | None = None) -> None: ...
+    def end(self) -> None: ...
+
+
+async def answer(lines: Lines, work: Coroutine[Any, Any, None]) -> Response | StreamResponse:
+    """Run `work` and stream its lines.
+
+    A failure before the first line is the request's own failure (with its status); one after it
+    is the last line, as dockerd does. The work is cancelled when the client goes away.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(lambda _: lines.end())
+    stream = lines.__aiter__()
+    try:
+        first = await anext(stream, None)
+    except BaseException:
+        task.cancel()
+        raise
+    if first is None:
+        await task
+        return Response(200, b"", {"Content-Type": "application/json"})
+    return StreamResponse(_stream(first, stream, task))
+
+
+async def _stream(
+    first: bytes, stream: AsyncIterator[bytes], task: asyncio.Task[None]
+) -> AsyncIterator[bytes]:
+    try:
+        yield first
+        async for line in stream:
+            yield line
+        try:
+            await task
+        except Exception as error:
+            yield failure_line(error)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def failure_line(error: Exception) -> bytes:
+    """The line that ends a failed operation."""
+    import json
+
+    if not isinstance(error, EngineError):
+        _log.error("operation failed", exc_info=error)
+    message = str(error) or type(error).__name__
+    detail = {"errorDetail": {"message": message}, "error": message}
+    return json.dumps(detail, separators=(",", ":")).encode() + b"\r\n"

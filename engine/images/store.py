@@ -1,0 +1,329 @@
+"""The image store: looks up, lists, tags and removes; load, save, import and pull build on it.
+
+Life cycle of an image: blobs are ingested -> layers assembled -> `add()` writes the record, and only
+then anyone sees it -> tags come and go -> `remove()` takes the record first, then what only it used.
+What a killed engine left without a record is collected at start.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from engine import times
+from engine.content.digest import InvalidDigest, check
+from engine.content.store import Store as Content
+from engine.database import Database
+from engine.errors import BadRequest, Conflict, EngineError, NotFound
+from engine.events import Events
+from engine.images.assembly import Assembler, Leases, Piece
+from engine.images.model import Image, Layer
+from engine.images.records import Catalogue, make_image
+from engine.images.reference import InvalidReference, Reference, is_identifier
+from engine.images.removal import (
+    Obstacle,
+    Removed,
+    find_obstacle,
+    is_id_prefix,
+    is_single,
+    short,
+)
+from engine.snapshots.store import Store as Snapshots
+
+_log = logging.getLogger(__name__)
+_META = "image-store"
+
+Users = Callable[[str], Sequence[tuple[str, bool]]]
+
+
+class Store:
+    """Images on top of blobs and layers. Methods that write are coroutines of the loop's thread."""
+
+    def __init__(
+        self,
+        root: Path,
+        database: Database,
+        snapshots: Snapshots,
+        events: Events,
+        *,
+        welcome: Path | None = None,
+    ) -> None:
+        self.content = Content(root / "content")
+        self.snapshots = snapshots
+        self.events = events
+        self.leases = Leases()
+        self.catalogue = Catalogue(database)
+        self.assembler = Assembler(self.content, snapshots.layers)
+        # who uses an image: (container id, running); the daemon sets it
+        self.users: Users = lambda image_id: ()
+        self._database = database
+        self._welcome = welcome
+        self._tasks: set[asyncio.Task[None]] = set()
+        snapshots.released = self._release
+
+    async def start(self) -> None:
+        """Read the records, mend what a crash may have hurt, collect what nobody owns."""
+        self.catalogue.load()
+        await self._mend()
+        await asyncio.to_thread(self._collect_orphans)
+        if any(self.snapshots.layers):
+            self.sync_soon()
+        if self._welcome is not None and not self._database.load(_META).get("welcome"):
+            await self._load_welcome(self._welcome)
+
+    async def close(self) -> None:
+        """Finish what runs behind the answers."""
+        for task in list(self._tasks):
+            await asyncio.gather(task, return_exceptions=True)
+        self.assembler.close()
+
+    # ---- looking up -----------------------------------------------------------------------------
+
+    def resolve(self, name: str) -> Image:
+        """The image that a user means: by id, reference or id prefix.
+
+        Raises NotFound (`No such image: NAME:tag`) and InvalidReference.
+        """
+        if is_identifier(name):
+            image_id = name if name.startswith("sha256:") else f"sha256:{name}"
+            image = self.catalogue.get(image_id)
+            if image is None:
+                raise NotFound(f"No such image: {image_id}")
+            return image
+        reference = Reference.parse(name)
+        image = self.catalogue.lookup(reference) or self._by_prefix(name)
+        if image is None:
+            raise NotFound(f"No such image: {reference.with_default_tag().familiar}")
+        return image
+
+    def _by_prefix(self, name: str) -> Image | None:
+        digits = name.removeprefix("sha256:")
+        if not digits or set(digits) - set("0123456789abcdef"):
+            return None
+        found = self.catalogue.by_prefix(digits)
+        return found[0] if len(found) == 1 else None
+
+    def find(self, name: str) -> Image | None:
+        """As `resolve`, None when there is none."""
+        try:
+            return self.resolve(name)
+        except (NotFound, InvalidReference):
+            return None
+
+    def __iter__(self) -> Iterator[Image]:
+        return iter(self.catalogue)
+
+    # ---- adding and tagging ---------------------------------------------------------------------
+
+    async def add(
+        self,
+        config_text: str,
+        layers: Sequence[Layer],
+        references: Sequence[Reference] = (),
+        *,
+        image_id: str,
+        parent: str = "",
+    ) -> Image:
+        """Write an image whose layers are visible, with its references."""
+        image = make_image(image_id, config_text, layers, parent=parent)
+        # the digest references that a pull adds are no tagging
+        tagged = times.format_time(time.time_ns()) if any(r.tag for r in references) else ""
+        image = await self.catalogue.add(image, references, tagged)
+        self.sync_soon()
+        return image
+
+    async def create(
+        self,
+        config: bytes,
+        pieces: Sequence[Piece],
+        references: Sequence[Reference] = (),
+        *,
+        parent: str = "",
+        done: Callable[[int], None] | None = None,
+    ) -> Image:
+        """Assemble stored blobs to layers and add the image that `config` describes."""
+        with self.leases.hold(*(piece.blob for piece in pieces)):
+            layers = await self.assembler.assemble(pieces, done)
+            blob = await asyncio.to_thread(self.content.put, config)
+            return await self.add(
+                config.decode(), layers, references, image_id=blob.digest, parent=parent
+            )
+
+    async def tag(self, name: str, repository: str, tag: str) -> None:
+        """Give an image another name. Raises NotFound, InvalidReference."""
+        image = self.resolve(name)
+        reference = Reference.parse(repository)
+        if reference.digest:
+            raise BadRequest("refusing to create a tag with a digest reference")
+        reference = reference.with_tag(tag) if tag else reference.with_default_tag()
+        await self.catalogue.add(image, [reference], times.format_time(time.time_ns()))
+        self.log(image, "tag", reference.familiar)
+
+    def log(self, image: Image, action: str, name: str = "") -> None:
+        """Publish an image event with the image's labels."""
+        labels = image.run_config.get("Labels") or {}
+        self.events.publish("image", action, image.id, {**labels, "name": name or image.id})
+
+    # ---- removing -------------------------------------------------------------------------------
+
+    async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Removed:
+        """Untag, and delete what has no name left, by Docker's rules. Raises Conflict, NotFound."""
+        image = self.resolve(name)
+        removed = Removed()
+        references = self.catalogue.references(image.id)
+        if is_id_prefix(image.id, name):
+            if is_single(references):
+                mask = Obstacle.HARD if force else Obstacle.HARD | Obstacle.STOPPED
+                self._check(image, mask)
+                await self._untag(image, references, removed)
+            await self._delete(image, removed, force=force, prune=prune, quiet=False)
+            return removed
+        if not force and is_single(references):
+            self._refuse_last_name(image, name)
+        await self._untag_one(image, Reference.parse(name).with_default_tag(), removed)
+        if not self.catalogue.references(image.id):
+            await self._delete(image, removed, force=force, prune=prune, quiet=True)
+        return removed
+
+    def _refuse_last_name(self, image: Image, name: str) -> None:
+        for container_id, _ in self.users(image.id):
+            raise Conflict(
+                f'conflict: unable to remove repository reference "{name}" (must force) - '
+                f"container {short(container_id)} is using its referenced image {short(image.id)}"
+            )
+
+    def _check(self, image: Image, mask: Obstacle) -> None:
+        obstacle = find_obstacle(
+            image,
+            mask,
+            self.catalogue.children(image.id),
+            self.catalogue.references(image.id),
+            lambda: self.users(image.id),
+        )
+        if obstacle is not None:
+            raise obstacle
+
+    async def _untag(self, image: Image, references: Sequence[Reference], removed: Removed) -> None:
+        await self.catalogue.drop_references(references)
+        for reference in references:
+            removed.untag(reference.familiar)
+            self.log(image, "untag")
+
+    async def _untag_one(self, image: Image, wanted: Reference, removed: Removed) -> None:
+        if wanted.digest:
+            wanted = wanted.with_digest(wanted.digest)
+        gone = [wanted]
+        left = [each for each in self.catalogue.references(image.id) if each != wanted]
+        if not wanted.digest and not any(
+            each.name == wanted.name and not each.digest for each in left
+        ):
+            # digests of a repository without a tag are names nobody typed
+            gone += [each for each in left if each.name == wanted.name]
+        await self._untag(image, gone, removed)
+
+    async def _delete(
+        self, image: Image, removed: Removed, *, force: bool, prune: bool, quiet: bool
+    ) -> None:
+        try:
+            self._check(image, Obstacle.HARD if force else Obstacle.HARD | Obstacle.SOFT)
+        except EngineError as conflict:
+            if quiet and (self.catalogue.references(image.id) or getattr(conflict, "used", False)):
+                return
+            raise
+        await self._untag(image, self.catalogue.references(image.id), removed)
+        await self.catalogue.drop(image.id)
+        self.log(image, "delete")
+        removed.delete(image.id)
+        await self._collect(image, removed)
+        parent = self.catalogue.get(image.parent) if image.parent else None
+        if prune and parent is not None and not self.catalogue.references(parent.id):
+            await self._delete(parent, removed, force=False, prune=True, quiet=True)
+
+    # ---- space ----------------------------------------------------------------------------------
+
+    def _used(self) -> set[str]:
+        """Chain ids, blobs and configs that some image or snapshot needs."""
+        used: set[str] = set(self.snapshots.used())
+        for image in self.catalogue:
+            used.add(image.id)
+            used.update(image.chain_ids)
+            used.update(layer.blob for layer in image.layers)
+        return used
+
+    async def _collect(self, image: Image, removed: Removed) -> None:
+        """Delete what only this image needed, top layer first."""
+        used = self._used()
+        layers = self.snapshots.layers
+        for chain_id in reversed(image.chain_ids):
+            layer = layers.get(chain_id)
+            if layer is not None and chain_id not in used and chain_id not in self.leases:
+                await asyncio.to_thread(layers.remove, chain_id)
+                removed.delete(chain_id)
+                removed.reclaimed += layer.size
+        blobs = {layer.blob for layer in image.layers} | {image.id}
+        for blob in blobs - used:
+            if blob not in self.leases:
+                await asyncio.to_thread(self.content.remove, blob)
+
+    async def _release(self, chain: Sequence[str]) -> None:
+        """A snapshot went: layers that a forced removal had left for it go, too."""
+        if self.snapshots.layers and any(self.snapshots.layers.get(chain_id) for chain_id in chain):
+            used = self._used()
+            for chain_id in reversed(chain):
+                if chain_id not in used and chain_id not in self.leases:
+                    await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
+
+    def _collect_orphans(self) -> None:
+        used = self._used()
+        for layer in self.snapshots.layers:
+            if layer.chain_id not in used:
+                self.snapshots.layers.remove(layer.chain_id)
+        for blob in list(self.content.list()):
+            if blob not in used:
+                self.content.remove(blob)
+
+    async def _mend(self) -> None:
+        """Unpack layers again that were not on disk for sure when the machine went down."""
+        suspects = self.snapshots.layers.suspects()
+        for image in list(self.catalogue) if suspects else []:
+            if not suspects.intersection(image.chain_ids):
+                continue
+            for chain_id in suspects.intersection(image.chain_ids):
+                await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
+                suspects.discard(chain_id)
+            pieces = [Piece(layer.diff_id, layer.blob, layer.media_type) for layer in image.layers]
+            try:
+                await self.assembler.assemble(pieces)
+            except (EngineError, OSError) as error:
+                _log.error("image %s was hurt by a crash: %s; pull it again", image.id, error)
+
+    def sync_soon(self) -> None:
+        """Bring new layers to the disk behind the answer."""
+
+        async def sync() -> None:
+            try:
+                await asyncio.to_thread(self.snapshots.layers.sync)
+            except OSError as error:
+                _log.error("layers can't be synced to disk: %s", error)
+
+        task = asyncio.get_running_loop().create_task(sync())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def owns(self, digest: str) -> bool:
+        """Whether the text is a digest of something stored here."""
+        try:
+            return self.content.has(check(digest))
+        except InvalidDigest:
+            return False
+
+    async def _load_welcome(self, archive: Path) -> None:
+        from engine.images.load import load_file
+
+        try:
+            await load_file(self, archive)
+        except (EngineError, OSError) as error:
+            _log.error("the built-in image %s can't be loaded: %s", archive, error)
+            return
+        await self._database.put(_META, "welcome", {"loaded": True})
