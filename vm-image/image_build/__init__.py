@@ -1,0 +1,1 @@
+"""Builds the VM image: kernel, initrd and root file system from Debian packages."""
