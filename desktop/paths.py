@@ -102,6 +102,16 @@ class Home:
         return self.path / "accelerator.json"
 
     @property
+    def boots(self) -> Path:
+        """How long the last starts took, for the progress bar."""
+        return self.path / "boots.json"
+
+    @property
+    def last_failure(self) -> Path:
+        """Why the VM isn't running, for a status asked after the agent has gone."""
+        return self.run / "failure.json"
+
+    @property
     def extensions(self) -> Path:
         return self.path / "extensions"
 

@@ -71,7 +71,7 @@ class AgentClient:
         try:
             return Status.from_record(self._request("status"))
         except AgentGone:
-            return Status(docker_socket=str(self.home.docker_socket))
+            return _without_agent(self.home)
 
     def start(self, progress: Progress | None = None) -> Status:
         """Start the agent and the VM; returns once the engine answers. Running: returns at once."""
@@ -79,7 +79,12 @@ class AgentClient:
         return Status.from_record(self._request("start", progress=progress))
 
     def stop(self, progress: Progress | None = None) -> Status:
-        """Shut the VM down and end the agent; without an agent there is nothing to do."""
+        """Shut the VM down and end the agent; a VM whose agent died is taken over for that."""
+        if not self.alive():
+            if not _orphan(self.home):
+                self.home.last_failure.unlink(missing_ok=True)
+                return self.status()
+            self.ensure()
         try:
             return Status.from_record(self._request("stop", progress=progress))
         except AgentGone:
@@ -103,8 +108,10 @@ class AgentClient:
             self._request("shutdown")
 
     def config_get(self) -> dict[str, Any]:
-        """The settings of the file: `Settings.to_record()`."""
-        return self._request("config.get")
+        """The settings of the file: `Settings.to_record()`. Works without an agent too."""
+        from desktop import settings
+
+        return settings.load(self.home.settings_file).to_record()
 
     def config_set(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Change settings by name; answers `{"settings": ..., "restart": whether one is needed}`.
@@ -114,13 +121,9 @@ class AgentClient:
         try:
             return self._request("config.set", {"changes": changes})
         except AgentGone:
-            from desktop import settings
+            from desktop.agent import config
 
-            now = settings.load(self.home.settings_file)
-            for key, value in changes.items():
-                now = settings.changed(now, key, value)
-            settings.save(self.home.settings_file, now)
-            return {"settings": now.to_record(), "restart": False}
+            return {"settings": config.change(self.home, changes).to_record(), "restart": False}
 
     def shell(self) -> dict[str, Any]:
         """How to reach the VM by SSH: `{"host", "port", "user"}`; the keys are in COVE_HOME."""
@@ -209,6 +212,35 @@ def _agent_failed(home: Home, process: subprocess.Popen[bytes]) -> Failure:
         f"Read {home.agent_log}.",
         process.returncode if process.returncode in (3, 4) else 1,
     )
+
+
+def _orphan(home: Home) -> int:
+    """The pid of a VM that runs though its agent has died; 0 when there is none."""
+    from desktop.vm.qemu import Identity, load_record
+
+    record = load_record(home.machine_record)
+    pid = record.get("pid")
+    if not isinstance(pid, int) or Identity.of(pid) != Identity(pid, str(record.get("began"))):
+        return 0
+    return pid
+
+
+def _without_agent(home: Home) -> Status:
+    """What the files of the instance tell when no agent answers."""
+    socket_path = str(home.docker_socket)
+    pid = _orphan(home)
+    if pid:
+        failure = Failure(
+            "The agent has died; the VM and its containers still run.",
+            f"QEMU's pid is {pid}.",
+            "Run `cove start`: it takes the VM over as it is.",
+        )
+        record = failure.to_record()
+        return Status(State.FAILED, failure=record, machine_pid=pid, docker_socket=socket_path)
+    with suppress(OSError, ValueError):
+        record = json.loads(home.last_failure.read_text(encoding="utf-8"))
+        return Status(State.FAILED, failure=record, docker_socket=socket_path)
+    return Status(docker_socket=socket_path)
 
 
 __all__ = ["AgentClient", "AgentGone", "State", "Status"]

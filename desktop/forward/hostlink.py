@@ -2,7 +2,8 @@
 
 Newline-delimited JSON over a stream to `/run/cove/link.sock` in the guest:
 `{"id", "op": "publish"|"withdraw", "protocol", "host_ip", "host_port", "guest_port"}` is answered
-by `{"id", "ok": true, "host_port"}` or `{"id", "error": sentence}`; `{"op": "reset"}` has no answer.
+by `{"id", "ok": true, "host_port"}` or `{"id", "error": sentence}`; `{"op": "reset"}` isn't
+answered.
 """
 
 from __future__ import annotations

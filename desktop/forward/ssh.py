@@ -108,7 +108,7 @@ class Connection:
     def open(self, port: int) -> None:
         """Connect to 127.0.0.1:port and stay connected; raises Failure if the first try fails."""
         self.close()
-        transport = self._connect(port)
+        transport = connect(port, self._host_key_file, self._user_key_file)
         with self._changed:
             self._transport = transport
             self._port = port
@@ -222,7 +222,7 @@ class Connection:
                     return False
                 port = self._port
             try:
-                transport = self._connect(port)
+                transport = connect(port, self._host_key_file, self._user_key_file)
             except Failure as failure:
                 if tries == 0:
                     log.warning("%s", str(failure).replace("\n", " "))
@@ -242,43 +242,37 @@ class Connection:
         self.connected()
         return True
 
-    def _connect(self, port: int) -> Transport:
-        transport: Transport | None = None
-        try:
-            expected = paramiko.Ed25519Key(filename=str(self._host_key_file))
-            user = paramiko.Ed25519Key(filename=str(self._user_key_file))
-            connection = socket.create_connection(("127.0.0.1", port), CONNECT_SECONDS)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = Transport(connection, disabled_algorithms=_DISABLED)
-            transport.daemon = True
-            transport.banner_timeout = CONNECT_SECONDS
-            transport.handshake_timeout = CONNECT_SECONDS
-            transport.auth_timeout = CONNECT_SECONDS
-            transport.start_client(timeout=CONNECT_SECONDS)
-            offered = transport.get_remote_server_key()
-            if offered.asbytes() != expected.asbytes():
-                raise paramiko.SSHException("it showed a host key that isn't this VM's")
-            transport.auth_publickey(USER, user)
-            return transport
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            if transport is not None:
-                transport.close()
-            raise Failure(
-                "The VM's sshd can't be reached.",
-                f"{error or 'It closed the connection'}.",
-                "Run `cove restart`; if that doesn't help, `cove diagnose`.",
-            ) from error
+
+def connect(port: int, host_key: Path, user_key: Path) -> Transport:
+    """A transport to the guest's sshd at 127.0.0.1:port, both keys checked; raises Failure."""
+    transport: Transport | None = None
+    try:
+        expected = paramiko.Ed25519Key(filename=str(host_key))
+        user = paramiko.Ed25519Key(filename=str(user_key))
+        connection = socket.create_connection(("127.0.0.1", port), CONNECT_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport = Transport(connection, disabled_algorithms=_DISABLED)
+        transport.daemon = True
+        transport.banner_timeout = CONNECT_SECONDS
+        transport.handshake_timeout = CONNECT_SECONDS
+        transport.auth_timeout = CONNECT_SECONDS
+        transport.start_client(timeout=CONNECT_SECONDS)
+        offered = transport.get_remote_server_key()
+        if offered.asbytes() != expected.asbytes():
+            raise paramiko.SSHException("it showed a host key that isn't this VM's")
+        transport.auth_publickey(USER, user)
+        return transport
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if transport is not None:
+            transport.close()
+        raise Failure(
+            "The VM's sshd can't be reached.",
+            f"{error or 'It closed the connection'}.",
+            "Run `cove restart`; if that doesn't help, `cove diagnose`.",
+        ) from error
 
 
 def _beat(transport: Transport) -> None:
     """Ask for an answer of any kind: an unknown request is refused, and that is one."""
     with suppress(Exception):
         transport.global_request("keepalive@openssh.com", wait=True)
-
-
-def run(session: paramiko.Channel, command: str, **_: Any) -> tuple[int, bytes]:
-    """Run a command in a session; its exit code and what it printed."""
-    session.set_combine_stderr(True)
-    session.exec_command(command)
-    output = b"".join(iter(lambda: session.recv(1 << 16), b""))
-    return session.recv_exit_status(), output
