@@ -63,12 +63,23 @@ def cove() -> None:
 @cove.command()
 @click.option("--headless", is_flag=True, help="Progress as plain lines with times.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
-def start(headless: bool, quiet: bool) -> None:
+@click.option("--hello", is_flag=True, help="Then run a container of the built-in image.")
+def start(headless: bool, quiet: bool, hello: bool) -> None:
     """Start the VM; done once the engine answers."""
+    client = _client()
+    _start(client, headless=headless, quiet=quiet)
+    if hello:
+        from desktop.cli import hello as first
+
+        click.echo(first.run(client.home))
+        click.echo("\nThe VM goes on. Use it with:")
+        click.echo(f"  export DOCKER_HOST={client.home.docker_host}")
+
+
+def _start(client: AgentClient, *, headless: bool, quiet: bool) -> None:
     from desktop.cli import context, progress
     from desktop.vm.states import State
 
-    client = _client()
     if client.status().state is State.RUNNING:
         click.echo(f"Cove already runs. DOCKER_HOST={client.home.docker_host}")
         return
