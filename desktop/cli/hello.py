@@ -27,7 +27,9 @@ def run(home: Home) -> str:
             "Cove itself runs; use any other image, or get it back with `cove reset`.",
         ) from error
     except ContainerError as error:
-        said = bytes(error.stderr or b"").decode(errors="replace").strip()
+        said = error.stderr or b""
+        if isinstance(said, bytes):
+            said = said.decode(errors="replace").strip()
         raise Failure(
             "The first container failed.",
             f"It ended with exit code {error.exit_status}. {said}".rstrip(),
