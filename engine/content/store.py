@@ -44,6 +44,7 @@ class Ingest:
         self._flushed = 0
         self.size = 0
         self._complete = False
+        self._committed = False
         self._failure: BaseException | None = None
 
     def write(self, content: bytes | memoryview) -> None:
@@ -96,13 +97,14 @@ class Ingest:
         os.fdatasync(self._fd)
         target = self._store.path(found)
         os.rename(self.path, target)
+        self._committed = True
         self.finish()
         self._store.forget(self)
         return Blob(found, self.size)
 
     def abort(self) -> None:
         """Throw it away; nothing to do after a commit. Safe to call twice."""
-        if not self._complete:
+        if not self._committed:
             self.path.unlink(missing_ok=True)
             self._store.forget(self)
 

@@ -1,15 +1,16 @@
 """The image store: looks up, lists, tags and removes; load, save, import and pull build on it.
 
-Life cycle of an image: blobs are ingested -> layers assembled -> `add()` writes the record, and only
-then anyone sees it -> tags come and go -> `remove()` takes the record first, then what only it used.
-What a killed engine left without a record is collected at start.
+Life cycle of an image: blobs are ingested -> layers assembled -> `add()` writes the record, only
+then anyone sees it -> tags come and go -> `remove()` takes the record first, then what only it
+used. What a killed engine left without a record is collected at start.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine import times
 from engine.content.digest import InvalidDigest, check
@@ -18,6 +19,7 @@ from engine.database import Database
 from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.images.assembly import Assembler, Leases, Piece
+from engine.images.downloads import Downloads
 from engine.images.model import Image, Layer
 from engine.images.records import Catalogue, make_image
 from engine.images.reference import InvalidReference, Reference, is_identifier
@@ -55,6 +57,7 @@ class Store:
         self.leases = Leases()
         self.catalogue = Catalogue(database)
         self.assembler = Assembler(self.content, snapshots.layers)
+        self.downloads = Downloads(self.content, self.assembler)
         # who uses an image: (container id, running); the daemon sets it
         self.users: Users = lambda image_id: ()
         self._database = database
@@ -76,6 +79,7 @@ class Store:
         """Finish what runs behind the answers."""
         for task in list(self._tasks):
             await asyncio.gather(task, return_exceptions=True)
+        self.downloads.close()
         self.assembler.close()
 
     # ---- looking up -----------------------------------------------------------------------------
@@ -298,6 +302,20 @@ class Store:
             except (EngineError, OSError) as error:
                 _log.error("image %s was hurt by a crash: %s; pull it again", image.id, error)
 
+    def collect_soon(self, chain: Sequence[str], blobs: Sequence[str]) -> None:
+        """After a failed operation has let go: delete what of these nobody needs."""
+
+        async def collect() -> None:
+            used = self._used()
+            for chain_id in reversed(chain):
+                if chain_id not in used and chain_id not in self.leases:
+                    await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
+            for blob in blobs:
+                if blob not in used and blob not in self.leases:
+                    await asyncio.to_thread(self.content.remove, blob)
+
+        self._behind(collect())
+
     def sync_soon(self) -> None:
         """Bring new layers to the disk behind the answer."""
 
@@ -307,7 +325,10 @@ class Store:
             except OSError as error:
                 _log.error("layers can't be synced to disk: %s", error)
 
-        task = asyncio.get_running_loop().create_task(sync())
+        self._behind(sync())
+
+    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,0 +1,237 @@
+"""`docker pull`: manifest, platform, layers side by side, visible in order, then record and tag."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.content.digest import chain_ids, check
+from engine.errors import EngineError, NotFound, Unsupported
+from engine.images.assembly import LayerInvalid, Piece
+from engine.images.downloads import Download
+from engine.images.model import Image, Layer
+from engine.images.reference import Reference
+from engine.images.removal import short
+from engine.images.streams import Progress
+from engine.registry import media
+from engine.registry.auth import Credentials
+from engine.registry.client import Client, Manifest
+from engine.registry.errors import RegistryError, pull_error
+from engine.registry.platforms import Platform, choose, local
+
+if TYPE_CHECKING:
+    from engine.images.store import Store
+
+
+@dataclass(frozen=True)
+class Target:
+    """A resolved image at the registry: what to fetch, and the digest that users see."""
+
+    reference: Reference
+    digest: str
+    config_digest: str
+    config: bytes
+    layers: tuple[Mapping[str, Any], ...]
+    diff_ids: tuple[str, ...]
+
+
+async def pull(
+    store: "Store",
+    name: str,
+    tag: str,
+    progress: Progress,
+    *,
+    platform: Platform | None = None,
+    auth: Mapping[str, str] | None = None,
+) -> None:
+    """Pull one tag or digest, or all tags when there is neither. Raises EngineError, OSError."""
+    reference = Reference.parse(name)
+    if tag:
+        with_digest = tag.startswith("sha256:")
+        reference = reference.with_digest(tag) if with_digest else reference.with_tag(tag)
+    client = Client(reference.domain, reference.path, Credentials.of(auth or {}))
+    try:
+        if reference.tag or reference.digest:
+            await _pull_one(store, client, reference, platform, progress)
+        else:
+            for each in await _all_tags(client, reference):
+                await _pull_one(store, client, each, platform, progress)
+    except RegistryError as error:
+        raise pull_error(error, reference.familiar, reference.familiar_name) from error
+    finally:
+        client.close()
+
+
+async def _all_tags(client: Client, reference: Reference) -> list[Reference]:
+    tags = await asyncio.to_thread(client.tags)
+    if not tags:
+        raise NotFound(f"{reference.familiar_name} has no tags")
+    return [reference.with_tag(tag) for tag in tags]
+
+
+async def _pull_one(
+    store: "Store",
+    client: Client,
+    reference: Reference,
+    platform: Platform | None,
+    progress: Progress,
+) -> None:
+    wanted = platform or local()
+    manifest = await asyncio.to_thread(client.manifest, reference.digest or reference.tag or "")
+    word = reference.digest or reference.tag or ""
+    progress.status(f"Pulling from {reference.path}", word)
+    target = await asyncio.to_thread(
+        lambda: _resolve(store, client, reference, manifest, wanted, explicit=platform is not None)
+    )
+    old = store.catalogue.lookup(reference)
+    image, new_layers = await _take(store, client, target, progress)
+    progress.status(f"Digest: {target.digest}")
+    unchanged = old is not None and old.id == image.id and not new_layers
+    progress.status(
+        f"Status: Image is up to date for {reference.familiar}"
+        if unchanged
+        else f"Status: Downloaded newer image for {reference.familiar}"
+    )
+    labels = image.run_config.get("Labels") or {}
+    store.events.publish(
+        "image", "pull", reference.familiar, {**labels, "name": reference.familiar_name}
+    )
+
+
+def _resolve(
+    store: "Store",
+    client: Client,
+    reference: Reference,
+    manifest: Manifest,
+    wanted: Platform,
+    *,
+    explicit: bool,
+) -> Target:
+    """From a manifest or index to an image's parts; blocks."""
+    digest = manifest.digest
+    for _ in range(3):
+        document = manifest.document
+        kind = document.get("mediaType") or manifest.media_type
+        if kind not in media.INDEXES and "manifests" not in document:
+            break
+        chosen = choose(document.get("manifests") or (), wanted)
+        if chosen is None:
+            raise NotFound(f"no matching manifest for {wanted} in the manifest list entries")
+        manifest = client.manifest(check(str(chosen["digest"])))
+    document = manifest.document
+    if document.get("schemaVersion") == 1 or manifest.media_type in media.SCHEMA1:
+        raise Unsupported(
+            f"{reference.familiar} has a manifest of schema version 1, which is no longer "
+            "supported: ask its publisher to push it again as schema version 2 or OCI image"
+        )
+    try:
+        config_digest = check(document["config"]["digest"])
+        layers = tuple(document["layers"])
+        for layer in layers:
+            check(layer["digest"])
+        config = _config(store, client, config_digest)
+        parsed = json.loads(config)
+        diff_ids = tuple(check(each) for each in parsed["rootfs"]["diff_ids"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EngineError(
+            f"{reference.familiar} is no container image, or its manifest is damaged: {error}"
+        ) from error
+    if len(diff_ids) != len(layers):
+        raise LayerInvalid(
+            f"{reference.familiar}: the config lists {len(diff_ids)} layers, "
+            f"the manifest {len(layers)}"
+        )
+    found = Platform.of(parsed)
+    if explicit and not wanted.matches(found):
+        raise NotFound(
+            f"image with reference {reference.familiar} was found but its platform ({found}) "
+            f"does not match the specified platform ({wanted})"
+        )
+    return Target(reference, digest, config_digest, config, layers, diff_ids)
+
+
+def _config(store: "Store", client: Client, digest: str) -> bytes:
+    image = store.catalogue.get(digest)
+    return image.config_text.encode() if image is not None else client.small_blob(digest)
+
+
+async def _take(
+    store: "Store", client: Client, target: Target, progress: Progress
+) -> tuple[Image, bool]:
+    """Get the layers that are missing and write the record; whether there were any."""
+    names = [target.reference, target.reference.with_digest(target.digest)]
+    known = store.catalogue.get(target.config_digest)
+    if known is not None:
+        current = store.catalogue.lookup(target.reference)
+        if current is None or current.id != known.id:
+            for layer in target.layers:
+                progress.status("Already exists", short(layer["digest"]))
+        return await store.add(known.config_text, known.layers, names, image_id=known.id), False
+    chain = chain_ids(target.diff_ids)
+    blobs = [str(layer["digest"]) for layer in target.layers]
+    with store.leases.hold(target.config_digest, *chain, *blobs):
+        try:
+            layers, fetched = await _layers(store, client, target, chain, progress)
+            await asyncio.to_thread(store.content.put, target.config)
+            image = await store.add(
+                target.config.decode(), layers, names, image_id=target.config_digest
+            )
+        except BaseException:
+            store.collect_soon(chain, blobs)
+            raise
+    return image, fetched
+
+
+async def _layers(
+    store: "Store",
+    client: Client,
+    target: Target,
+    chain: Sequence[str],
+    progress: Progress,
+) -> tuple[list[Layer], bool]:
+    present = {
+        chain_id: layer
+        for image in store.catalogue
+        for chain_id, layer in zip(image.chain_ids, image.layers, strict=True)
+    }
+    layers: list[Layer] = []
+    async with AsyncExitStack() as stack:
+        downloads: list[Download | None] = []
+        for descriptor, chain_id in zip(target.layers, chain, strict=True):
+            if chain_id in present:
+                progress.status("Already exists", short(descriptor["digest"]))
+                downloads.append(None)
+                continue
+            joined = store.downloads.join(
+                client, descriptor["digest"], int(descriptor.get("size") or 0), progress
+            )
+            downloads.append(await stack.enter_async_context(joined))
+        for index, download in enumerate(downloads):
+            if download is None:
+                layers.append(present[chain[index]])
+                continue
+            descriptor = target.layers[index]
+            piece = Piece(
+                target.diff_ids[index],
+                descriptor["digest"],
+                str(descriptor.get("mediaType") or media.OCI_GZIP_LAYER),
+            )
+            layers.append(await _finish(store, download, piece, chain[index]))
+    return layers, any(download is not None for download in downloads)
+
+
+async def _finish(store: "Store", download: Download, piece: Piece, chain_id: str) -> Layer:
+    """Wait for a layer, and make it visible on top of those before it."""
+    assert download.task is not None
+    # shielded: other pulls may want the same layer
+    await asyncio.shield(download.task)
+    if store.snapshots.layers.get(chain_id) is None:
+        unpacking = download.claim()
+        if unpacking is None:
+            unpacking = await store.assembler.run(lambda: store.assembler.unpack_blob(piece.blob))
+        download.tell("Extracting", download.total)
+        store.assembler.commit(unpacking, chain_id, piece.diff_id)
+    download.tell("Pull complete")
+    return store.assembler.layer(piece, chain_id)
