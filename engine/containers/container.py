@@ -40,6 +40,7 @@ class Container:
     comeback: asyncio.Task[None] | None = None
     restarting_by_hand: bool = False
     removing: bool = False
+    exec_ids: set[str] = field(default_factory=set)
     health: "Health | None" = None
 
     def __post_init__(self) -> None:

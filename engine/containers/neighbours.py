@@ -1,15 +1,17 @@
 """What containers call of the rest of the engine; the real stores satisfy these protocols."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.containers.limits import Machine
+from engine.containers.limits import Machine, this_machine
 from engine.containers.shares import Shares
 from engine.images.model import Image
 from engine.linux.mounts import Mount
 from engine.networks import EndpointConfig, Network, Sandbox, SandboxRequest
+from engine.options import Options
 from engine.runtime.bundle import Bundle
 from engine.runtime.execs import ExecRunning
 from engine.runtime.resources import Resources
@@ -46,6 +48,7 @@ class Snapshots(Protocol):
     async def prepare(self, key: str, chain_ids: Sequence[str]) -> None: ...
     def mount_of(self, key: str, target: Path) -> Mount: ...
     def upper(self, key: str) -> Path: ...
+    def keys(self) -> Iterator[str]: ...
     async def remove(self, key: str) -> None: ...
     async def usage(self, key: str) -> tuple[int, int]: ...
 
@@ -131,3 +134,17 @@ class Settings:
     machine: Machine
     runtime: str = "crun"
     init_path: str = ""
+
+    @classmethod
+    def of(cls, options: Options, *, cgroup_v2: bool) -> "Settings":
+        """From the engine's own settings and this machine."""
+        init = shutil.which("catatonit") or shutil.which("tini") or ""
+        for place in ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit"):
+            init = init or (place if Path(place).exists() else "")
+        return cls(
+            folder=options.root / "containers",
+            shares=Shares(options.socket, options.machine),
+            machine=this_machine(cgroup_v2),
+            runtime=Path(options.runtime).name,
+            init_path=init,
+        )

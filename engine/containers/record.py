@@ -94,7 +94,6 @@ class Record:
     mounts: list[MountPoint] = field(default_factory=list)
     state: State = field(default_factory=State)
     sandbox: Json | None = None
-    exec_ids: list[str] = field(default_factory=list)
 
     @property
     def auto_remove(self) -> bool:

@@ -1,6 +1,6 @@
 """Starting a container: root, network and files in parallel, then the runtime, then the record.
 
-Whatever fails on the way is undone; the container stays as it was, with the error told in its state.
+Whatever fails on the way is undone; the container stays as it was, and its state tells the error.
 """
 
 import asyncio
@@ -59,7 +59,6 @@ class Starter:
 
     async def _prepare(self, container: Container) -> Bundle:
         record = container.record
-        host = record.host_config
         await self._roots.mount_volumes(record)
         network = asyncio.create_task(self._open_network(container))
         try:
@@ -70,7 +69,7 @@ class Starter:
         self._write_files(container, sandbox)
         shm = self._shared_memory(container)
         inputs = spec_inputs(container, sandbox, user, self._settings, self._store.get, shm)
-        return bundle_of(record, self._settings.folder, spec.build(inputs), host_terminal(record))
+        return bundle_of(record, self._settings.folder, spec.build(inputs))
 
     def _open_root(self, record: Record) -> User:
         root = self._roots.mount(record.id)
@@ -120,7 +119,7 @@ class Starter:
 
     def _linked(self, record: Record) -> list[tuple[str, str]]:
         """/etc/hosts entries of --link on the default bridge."""
-        found = []
+        found: list[tuple[str, str]] = []
         if record.network_mode != "bridge":
             return found
         for link in record.host_config.get("Links") or ():
@@ -205,11 +204,6 @@ class Starter:
         await self._store.save(container)
 
 
-def host_terminal(record: Record) -> bool:
-    """Whether the container's process gets a terminal."""
-    return record.terminal
-
-
 def log_path(record: Record, folder: Path) -> Path | None:
     """Where the container's output is kept; None with the log driver `none`."""
     if record.host_config["LogConfig"]["Type"] == "none":
@@ -217,7 +211,7 @@ def log_path(record: Record, folder: Path) -> Path | None:
     return folder / record.id / "container.log"
 
 
-def bundle_of(record: Record, folder: Path, document: dict[str, object], terminal: bool) -> Bundle:
+def bundle_of(record: Record, folder: Path, document: dict[str, object]) -> Bundle:
     """What the runtime needs to create (or find again) the container."""
     options = record.host_config["LogConfig"]["Config"]
     local = record.host_config["LogConfig"]["Type"] == "local"
@@ -226,7 +220,7 @@ def bundle_of(record: Record, folder: Path, document: dict[str, object], termina
         id=record.id,
         path=folder / record.id,
         spec=document,
-        terminal=terminal,
+        terminal=record.terminal,
         stdin=bool(record.config["OpenStdin"]),
         stdin_once=bool(record.config["StdinOnce"]),
         log_path=log_path(record, folder),

@@ -1,0 +1,36 @@
+"""A taken-over connection as containers see it: input read, output framed or raw."""
+
+from engine.api.frames import header
+from engine.api.http import Hijacked
+
+# The larger share of a fast output is one big piece: two writes are cheaper than one copy.
+_COPY_LIMIT = 16 << 10
+
+
+class AttachedClient:
+    """The client of an attach or exec; `framed` puts Docker's 8-byte header before each piece."""
+
+    def __init__(self, connection: Hijacked, *, framed: bool) -> None:
+        self._connection = connection
+        self._framed = framed
+        self.closed = connection.closed
+
+    async def read(self) -> bytes:
+        """Input; b"" at its end."""
+        return await self._connection.read()
+
+    async def send(self, stream: int, data: bytes) -> None:
+        """Output; waits while the client is slow. Raises ConnectionResetError when it's gone."""
+        connection = self._connection
+        if not self._framed:
+            connection.write(data)
+        elif len(data) <= _COPY_LIMIT:
+            connection.write(header(stream, len(data)) + data)
+        else:
+            connection.write(header(stream, len(data)))
+            connection.write(data)
+        await connection.drain()
+
+    def close(self) -> None:
+        """Send what is written and close."""
+        self._connection.close()

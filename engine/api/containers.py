@@ -1,0 +1,211 @@
+"""HTTP routes for containers: parse the request, ask the backend, answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from engine.api.http import (
+    Answer,
+    Request,
+    Route,
+    StreamResponse,
+    created,
+    encode,
+    json_response,
+    no_content,
+)
+from engine.errors import BadRequest, EngineError
+from engine.filters import Filters
+
+Document = dict[str, Any]
+
+
+class Created(Protocol):
+    """What a create gives: the new id and sentences about what was left out."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+
+class Pruned(Protocol):
+    """What a prune removed."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def reclaimed(self) -> int: ...
+
+
+class Ended(Protocol):
+    """How a wait ended."""
+
+    @property
+    def exit_code(self) -> int: ...
+    @property
+    def error(self) -> str: ...
+
+
+class Backend(Protocol):
+    """What these routes need; `containers.wiring.Containers` satisfies it."""
+
+    async def create(self, body: Document, name: str = "", platform: str = "") -> Created: ...
+    async def start(self, reference: str) -> None: ...
+    async def stop(
+        self, reference: str, *, signal_name: str = "", timeout: int | None = None
+    ) -> None: ...
+    async def restart(
+        self, reference: str, *, signal_name: str = "", timeout: int | None = None
+    ) -> None: ...
+    async def kill(self, reference: str, signal_name: str = "") -> None: ...
+    async def pause(self, reference: str) -> None: ...
+    async def unpause(self, reference: str) -> None: ...
+    async def rename(self, reference: str, name: str) -> None: ...
+    async def update(self, reference: str, body: Document) -> Sequence[str]: ...
+    async def remove(
+        self, reference: str, *, force: bool = False, volumes: bool = False
+    ) -> None: ...
+    def wait(self, reference: str, condition: str = "") -> asyncio.Future[Any]: ...
+    async def list(
+        self, filters: Filters, *, all: bool = False, limit: int = 0, size: bool = False
+    ) -> Sequence[Document]: ...
+    async def inspect(self, reference: str, *, size: bool = False) -> Document: ...
+    async def prune(self, filters: Filters) -> Pruned: ...
+    async def top(self, reference: str, ps_args: str) -> Document: ...
+
+
+def _timeout(request: Request) -> int | None:
+    return request.query.integer("t", 0) if request.query.get("t") else None
+
+
+async def _wait_body(ended: "asyncio.Future[Ended]") -> AsyncIterator[bytes]:
+    # `docker run` waits for the headers of this answer before it starts the container
+    yield b""
+    result = await ended
+    document: Document = {"StatusCode": result.exit_code}
+    if result.error:
+        document["Error"] = {"Message": result.error}
+    yield encode(document)
+
+
+def _acts(backend: Backend) -> Sequence[Route]:
+    """Routes that do one thing to one container and answer 204."""
+
+    async def start(request: Request) -> Answer:
+        if (await request.read()).strip() not in (b"", b"{}", b"null"):
+            raise BadRequest(
+                "starting container with non-empty request body was deprecated since API v1.22 "
+                "and removed in v1.24"
+            )
+        await backend.start(request.params["id"])
+        return no_content()
+
+    async def stop(request: Request) -> Answer:
+        await backend.stop(
+            request.params["id"],
+            signal_name=request.query.get("signal"),
+            timeout=_timeout(request),
+        )
+        return no_content()
+
+    async def restart(request: Request) -> Answer:
+        await backend.restart(
+            request.params["id"],
+            signal_name=request.query.get("signal"),
+            timeout=_timeout(request),
+        )
+        return no_content()
+
+    async def kill(request: Request) -> Answer:
+        await backend.kill(request.params["id"], request.query.get("signal"))
+        return no_content()
+
+    async def pause(request: Request) -> Answer:
+        await backend.pause(request.params["id"])
+        return no_content()
+
+    async def unpause(request: Request) -> Answer:
+        await backend.unpause(request.params["id"])
+        return no_content()
+
+    async def rename(request: Request) -> Answer:
+        await backend.rename(request.params["id"], request.query.get("name"))
+        return no_content()
+
+    async def remove(request: Request) -> Answer:
+        if request.query.flag("link"):
+            raise EngineError(
+                f"Conflict, cannot remove the link {request.params['id']}: links are part of the "
+                "container that was created with them"
+            )
+        await backend.remove(
+            request.params["id"],
+            force=request.query.flag("force"),
+            volumes=request.query.flag("v"),
+        )
+        return no_content()
+
+    return (
+        Route("POST", "/containers/{id}/start", start),
+        Route("POST", "/containers/{id}/stop", stop),
+        Route("POST", "/containers/{id}/restart", restart),
+        Route("POST", "/containers/{id}/kill", kill),
+        Route("POST", "/containers/{id}/pause", pause),
+        Route("POST", "/containers/{id}/unpause", unpause),
+        Route("POST", "/containers/{id}/rename", rename),
+        Route("DELETE", "/containers/{id}", remove),
+    )
+
+
+def routes(backend: Backend) -> Sequence[Route]:
+    """The routes of containers but for their streams and files."""
+
+    async def create(request: Request) -> Answer:
+        body = await request.json()
+        if not body:
+            raise BadRequest("invalid JSON: got EOF while reading request body")
+        made = await backend.create(body, request.query.get("name"), request.query.get("platform"))
+        return created({"Id": made.id, "Warnings": list(made.warnings)})
+
+    async def update(request: Request) -> Answer:
+        warnings = await backend.update(request.params["id"], await request.json())
+        return json_response({"Warnings": list(warnings) or None})
+
+    async def wait(request: Request) -> Answer:
+        ended = backend.wait(request.params["id"], request.query.get("condition"))
+        return StreamResponse(_wait_body(ended))
+
+    async def listing(request: Request) -> Answer:
+        query = request.query
+        rows = await backend.list(
+            Filters.parse(query.get("filters")),
+            all=query.flag("all"),
+            limit=query.integer("limit", 0),
+            size=query.flag("size"),
+        )
+        return json_response(rows)
+
+    async def inspect(request: Request) -> Answer:
+        document = await backend.inspect(request.params["id"], size=request.query.flag("size"))
+        return json_response(document)
+
+    async def prune(request: Request) -> Answer:
+        pruned = await backend.prune(Filters.parse(request.query.get("filters")))
+        return json_response(
+            {"ContainersDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed}
+        )
+
+    async def top(request: Request) -> Answer:
+        return json_response(await backend.top(request.params["id"], request.query.get("ps_args")))
+
+    return (
+        Route("GET", "/containers/json", listing),
+        Route("POST", "/containers/create", create),
+        Route("POST", "/containers/prune", prune),
+        Route("GET", "/containers/{id}/json", inspect),
+        Route("GET", "/containers/{id}/top", top),
+        Route("POST", "/containers/{id}/wait", wait),
+        Route("POST", "/containers/{id}/update", update),
+        *_acts(backend),
+    )

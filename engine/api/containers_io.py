@@ -1,0 +1,205 @@
+"""HTTP routes for the streams of containers: attach, logs, stats, resize."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+from engine.api.attached import AttachedClient
+from engine.api.http import (
+    MEDIA_TYPE,
+    RAW_MEDIA_TYPE,
+    Answer,
+    Query,
+    Request,
+    Response,
+    Route,
+    StreamResponse,
+    encode,
+    frame,
+)
+from engine.errors import BadRequest
+from engine.times import parse_time
+
+Document = dict[str, Any]
+
+
+class LogLine(Protocol):
+    """One line of a log: 1 stdout, 2 stderr; ns since 1970; bytes with their newline."""
+
+    @property
+    def stream(self) -> int: ...
+    @property
+    def time_ns(self) -> int: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+class Backend(Protocol):
+    """What these routes need; `containers.wiring.Containers` satisfies it."""
+
+    def terminal(self, reference: str) -> bool: ...
+    def logs(
+        self,
+        reference: str,
+        *,
+        stdout: bool,
+        stderr: bool,
+        follow: bool,
+        since_ns: int,
+        until_ns: int,
+        tail: int | None,
+    ) -> AsyncIterator[Sequence[LogLine]]: ...
+    def stats(self, reference: str, *, once: bool, single: bool) -> AsyncIterator[Document]: ...
+    async def resize(self, reference: str, height: int, width: int) -> None: ...
+    def check_attach(self, reference: str, keys: str) -> bytes: ...
+    async def attach(
+        self,
+        reference: str,
+        client: AttachedClient,
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keys: bytes,
+    ) -> None: ...
+
+
+def media_type(request: Request, *, terminal: bool) -> str:
+    """The type of a stream's answer: multiplexed is named so since API 1.42."""
+    return RAW_MEDIA_TYPE if terminal or request.version < (1, 42) else MEDIA_TYPE
+
+
+def _stamp(time_ns: int) -> bytes:
+    """Go's RFC 3339 with all nine digits, and a space."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{text}.{rest:09d}Z ".encode()
+
+
+def _render(batch: Sequence[LogLine], *, stamps: bool, details: bool, framed: bool) -> bytes:
+    """A batch as bytes on the wire. Lines of one stream share a frame unless they're stamped."""
+    if stamps or details:
+        lines = [
+            (
+                one.stream,
+                (_stamp(one.time_ns) if stamps else b"") + (b" " if details else b"") + one.data,
+            )
+            for one in batch
+        ]
+        if not framed:
+            return b"".join(data for _, data in lines)
+        return b"".join(frame(stream, data) for stream, data in lines)
+    if not framed:
+        return b"".join([one.data for one in batch])
+    return b"".join(
+        frame(stream, b"".join([one.data for one in lines]))
+        for stream, lines in groupby(batch, key=lambda one: one.stream)
+    )
+
+
+def _tail(query: Query) -> int | None:
+    text = query.get("tail")
+    if not text or text == "all":
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if number >= 0 else None
+
+
+def _moment(query: Query, name: str) -> int:
+    text = query.get(name)
+    return parse_time(text) if text and text != "0" else 0
+
+
+def _size(query: Query) -> tuple[int, int]:
+    numbers = []
+    for name in ("h", "w"):
+        value = query.get(name)
+        if not value.isdecimal():
+            raise BadRequest(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+        numbers.append(int(value))
+    return numbers[0], numbers[1]
+
+
+def routes(backend: Backend) -> Sequence[Route]:
+    """The routes of a container's streams."""
+
+    async def logs(request: Request) -> Answer:
+        id, query = request.params["id"], request.query
+        terminal = backend.terminal(id)
+        batches = backend.logs(
+            id,
+            stdout=query.flag("stdout"),
+            stderr=query.flag("stderr"),
+            follow=query.flag("follow"),
+            since_ns=_moment(query, "since"),
+            until_ns=_moment(query, "until"),
+            tail=_tail(query),
+        )
+        stamps, details = query.flag("timestamps"), query.flag("details")
+
+        async def body() -> AsyncIterator[bytes]:
+            async for batch in batches:
+                yield _render(batch, stamps=stamps, details=details, framed=not terminal)
+
+        return StreamResponse(body(), content_type=media_type(request, terminal=terminal))
+
+    async def stats(request: Request) -> Answer:
+        query = request.query
+        once = not query.flag("stream", True)
+        samples = backend.stats(
+            request.params["id"], once=once, single=once and query.flag("one-shot")
+        )
+
+        async def body() -> AsyncIterator[bytes]:
+            async for sample in samples:
+                yield encode(sample)
+
+        return StreamResponse(body())
+
+    async def attach(request: Request) -> Answer:
+        id, query = request.params["id"], request.query
+        keys = backend.check_attach(id, query.get("detachKeys"))
+        terminal = backend.terminal(id)
+        await request.read()
+        connection = await request.hijack(media_type(request, terminal=terminal))
+        client = AttachedClient(connection, framed=not terminal)
+        stdout, stderr = query.flag("stdout"), query.flag("stderr")
+        try:
+            if query.flag("logs"):
+                earlier = backend.logs(
+                    id,
+                    stdout=stdout,
+                    stderr=stderr,
+                    follow=False,
+                    since_ns=0,
+                    until_ns=0,
+                    tail=None,
+                )
+                async for batch in earlier:
+                    connection.write(
+                        _render(batch, stamps=False, details=False, framed=not terminal)
+                    )
+                    await connection.drain()
+            if query.flag("stream"):
+                await backend.attach(
+                    id, client, stdin=query.flag("stdin"), stdout=stdout, stderr=stderr, keys=keys
+                )
+        finally:
+            connection.close()
+        return None
+
+    async def resize(request: Request) -> Answer:
+        height, width = _size(request.query)
+        await backend.resize(request.params["id"], height, width)
+        return Response(200)
+
+    return (
+        Route("GET", "/containers/{id}/logs", logs),
+        Route("GET", "/containers/{id}/stats", stats),
+        Route("POST", "/containers/{id}/attach", attach),
+        Route("POST", "/containers/{id}/resize", resize),
+    )

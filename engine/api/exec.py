@@ -1,0 +1,83 @@
+"""HTTP routes for exec sessions: create, start, resize, inspect."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.api.attached import AttachedClient
+from engine.api.containers_io import media_type
+from engine.api.http import Answer, Request, Response, Route, created, json_response
+from engine.errors import BadRequest, EngineError
+
+Document = dict[str, Any]
+
+
+class Backend(Protocol):
+    """What these routes need; `containers.exec.Execs` satisfies it.
+
+    `start` raises an EngineError with an `exit_code` when the program can't be run.
+    """
+
+    def create(self, reference: str, body: Document) -> str: ...
+    async def start(self, id: str, *, console_size: tuple[int, int] | None = None) -> None: ...
+    def terminal(self, id: str) -> bool: ...
+    async def attach(self, id: str, client: AttachedClient) -> None: ...
+    def let_run(self, id: str) -> None: ...
+    async def resize(self, id: str, height: int, width: int) -> None: ...
+    def inspect(self, id: str) -> Document: ...
+
+
+def _console_size(body: Document) -> tuple[int, int] | None:
+    size = body.get("ConsoleSize")
+    if not size:
+        return None
+    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size)):
+        raise BadRequest("invalid ConsoleSize: it must be a height and a width")
+    return (size[0], size[1]) if all(size) else None
+
+
+def routes(backend: Backend) -> Sequence[Route]:
+    """The routes of exec sessions."""
+
+    async def create(request: Request) -> Answer:
+        return created({"Id": backend.create(request.params["id"], await request.json())})
+
+    async def start(request: Request) -> Answer:
+        id, body = request.params["id"], await request.json()
+        terminal = backend.terminal(id)
+        if body.get("Detach"):
+            await backend.start(id)
+            backend.let_run(id)
+            return Response(200)
+        failure: EngineError | None = None
+        try:
+            await backend.start(id, console_size=_console_size(body))
+        except EngineError as error:
+            # a program that can't be run is told in the stream; the client then asks for the code
+            if not hasattr(error, "exit_code"):
+                raise
+            failure = error
+        connection = await request.hijack(media_type(request, terminal=terminal))
+        client = AttachedClient(connection, framed=not terminal)
+        try:
+            if failure is not None:
+                await client.send(1, f"{failure.message}\r\n".encode())
+            else:
+                await backend.attach(id, client)
+        finally:
+            connection.close()
+        return None
+
+    async def resize(request: Request) -> Answer:
+        query = request.query
+        await backend.resize(request.params["id"], query.integer("h", 0), query.integer("w", 0))
+        return Response(200)
+
+    async def inspect(request: Request) -> Answer:
+        return json_response(backend.inspect(request.params["id"]))
+
+    return (
+        Route("POST", "/containers/{id}/exec", create),
+        Route("POST", "/exec/{id}/start", start),
+        Route("POST", "/exec/{id}/resize", resize),
+        Route("GET", "/exec/{id}/json", inspect),
+    )

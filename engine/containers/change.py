@@ -1,0 +1,199 @@
+"""Changes to a container that exists: its name, its limits, its networks."""
+
+from typing import Any
+
+from engine.containers import limits
+from engine.containers.container import Container
+from engine.containers.document import check_host_config
+from engine.containers.endpoints import document_of, endpoint_config
+from engine.containers.names import check_name
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.record import Json
+from engine.containers.store import Store
+from engine.containers.validate import check_policy
+from engine.errors import BadRequest, Conflict, EngineError, Forbidden
+from engine.networks import EndpointConfig, Network
+
+# The fields of an update that change limits; the others of a HostConfig can't change.
+_LIMITS = (
+    "BlkioWeight",
+    "CpuShares",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpusetCpus",
+    "CpusetMems",
+    "Memory",
+    "MemoryReservation",
+    "MemorySwap",
+    "NanoCpus",
+)
+
+
+class Changer:
+    """Renames, updates, connects."""
+
+    def __init__(self, store: Store, neighbours: Neighbours, settings: Settings) -> None:
+        self._store = store
+        self._neighbours = neighbours
+        self._settings = settings
+
+    async def rename(self, reference: str, name: str) -> None:
+        """Give another name. Raises BadRequest, Conflict (taken)."""
+        if not reference or not name:
+            raise BadRequest("Neither old nor new names may be empty")
+        container = self._store.get(reference)
+        bare = check_name(name)
+        async with container.lock:
+            old = container.name
+            if bare == old:
+                raise BadRequest("Renaming a container with the same name as its current name")
+            self._store.reserve(bare, container.id)
+            container.record.name = bare
+            try:
+                await self._store.save(container, durable=True)
+            except BaseException:
+                container.record.name = old
+                self._store.release(bare, container.id)
+                raise
+            self._store.release(old, container.id)
+        self._neighbours.networks.rename(container.id, bare)
+        self._store.tell(container, "rename", oldName=f"/{old}")
+
+    async def update(self, reference: str, body: Json) -> list[str]:
+        """Change limits and the restart policy; returns warnings. Raises BadRequest."""
+        container = self._store.get(reference)
+        check_host_config(body)
+        async with container.lock:
+            if container.removing:
+                raise Conflict(
+                    f"Cannot update container {container.id}: container is marked for removal "
+                    'and cannot be "update"'
+                )
+            warnings = await self._update(container, body)
+        self._store.tell(container, "update")
+        return warnings
+
+    async def _update(self, container: Container, body: Json) -> list[str]:
+        host = dict(container.record.host_config)
+        asked = {key: body[key] for key in _LIMITS if body.get(key)}
+        for key in ("PidsLimit", "OomKillDisable"):
+            if body.get(key) is not None:
+                asked[key] = body[key]
+        policy = body.get("RestartPolicy") or {}
+        if policy.get("Name"):
+            self._check_policy(container, policy)
+            asked["RestartPolicy"] = {
+                "Name": policy["Name"],
+                "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
+            }
+        _check_together(host, asked)
+        host.update(asked)
+        warnings = limits.check(host, self._settings.machine)
+        if container.live and set(asked) - {"RestartPolicy"}:
+            changed = limits.resources({**_NOTHING, **asked}, self._settings.machine)
+            try:
+                await self._neighbours.runtime.update(container.id, changed)
+            except EngineError as error:
+                raise EngineError(
+                    f"Cannot update container {container.id}: {error.message}"
+                ) from error
+        container.record.host_config = host
+        await self._store.save(container, durable=True)
+        return warnings
+
+    def _check_policy(self, container: Container, policy: Json) -> None:
+        if container.record.auto_remove and policy["Name"] != "no":
+            raise BadRequest(
+                "Restart policy cannot be updated because AutoRemove is enabled for the container"
+            )
+        check_policy(policy)
+
+    async def connect_network(
+        self, container: str, network: Network, settings: EndpointConfig
+    ) -> None:
+        """Join a network, now if the container runs, else at its next start."""
+        one = self._store.get(container)
+        async with one.lock:
+            record = one.record
+            if record.network_mode in ("host",) or network.name == "host":
+                raise BadRequest(
+                    "container cannot be connected to host network - container is already "
+                    "connected to host network"
+                    if record.network_mode == "host" and network.name == "host"
+                    else "cannot connect container to host network - container must be created in "
+                    "host network mode"
+                    if network.name == "host"
+                    else "container sharing network namespace with another container or host "
+                    "cannot be connected to any other network"
+                )
+            if record.network_mode.startswith("container:"):
+                raise BadRequest(
+                    "container sharing network namespace with another container or host cannot be "
+                    "connected to any other network"
+                )
+            if one.live and network.name in record.endpoints:
+                raise Forbidden(
+                    f"endpoint with name {one.name} already exists in network {network.name}"
+                )
+            document = document_of(settings, one.id)
+            sandbox = await self._neighbours.networks.connect(
+                one.id, network.id, endpoint_config(document, one.id), one.live
+            )
+            if "none" in record.endpoints and not one.live:
+                del record.endpoints["none"]
+            record.endpoints[network.name] = document
+            if sandbox is not None:
+                one.sandbox, record.sandbox = sandbox, sandbox.to_record()
+            await self._store.save(one, durable=True)
+
+    async def disconnect_network(self, container: str, network: Network, force: bool) -> None:
+        """Leave a network; `force` also for a container that's gone."""
+        one = self._store.find(container)
+        if one is None and force:
+            await self._neighbours.networks.disconnect(container, network.id)
+            return
+        one = self._store.get(container)
+        async with one.lock:
+            record = one.record
+            if network.name == "host" or record.network_mode == "host":
+                raise BadRequest(
+                    "container cannot be disconnected from host network or connected "
+                    "to host network"
+                )
+            if network.name not in record.endpoints:
+                raise Forbidden(f"container {one.id} is not connected to network {network.name}")
+            sandbox = None
+            if one.live:
+                sandbox = await self._neighbours.networks.disconnect(one.id, network.id)
+            del record.endpoints[network.name]
+            if sandbox is not None:
+                one.sandbox, record.sandbox = sandbox, sandbox.to_record()
+            await self._store.save(one, durable=True)
+
+
+_NOTHING: dict[str, Any] = {"MemorySwappiness": None}
+
+
+def _check_together(host: Json, asked: Json) -> None:
+    """Rules about limits that change while others stay. Raises BadRequest."""
+    if asked.get("NanoCpus") and (host["CpuPeriod"] or host["CpuQuota"]):
+        raise BadRequest(
+            "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set"
+        )
+    if asked.get("CpuPeriod") and host["NanoCpus"]:
+        raise BadRequest(
+            "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set"
+        )
+    if asked.get("CpuQuota") and host["NanoCpus"]:
+        raise BadRequest(
+            "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"
+        )
+    memory = asked.get("Memory") or 0
+    swap = asked.get("MemorySwap") or host["MemorySwap"]
+    if memory and swap > 0 and memory > swap:
+        raise BadRequest(
+            "Memory limit should be smaller than already set memoryswap limit, "
+            "update the memoryswap at the same time"
+        )

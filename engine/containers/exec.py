@@ -1,0 +1,287 @@
+"""Exec sessions: a second process in a running container, from its creation to its exit code."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.containers.attach import AttachOptions, Client, carry
+from engine.containers.container import Container
+from engine.containers.detach import parse_keys
+from engine.containers.names import new_id
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.record import Json, Status
+from engine.containers.rootfs import Roots
+from engine.containers.store import Store
+from engine.containers.tasks import Tasks
+from engine.errors import BadRequest, Conflict, NotFound
+from engine.runtime import users
+from engine.runtime.bundle import RuntimeFailure
+from engine.runtime.execs import ExecRunning
+from engine.runtime.process import exec_process
+
+# An ended session can be inspected for this long, as with dockerd.
+_KEPT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class ExecRequest:
+    """What `POST /containers/{id}/exec` asks for."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    user: str = ""
+    folder: str = ""
+    terminal: bool = False
+    privileged: bool = False
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    keys: str = ""
+    console_size: tuple[int, int] | None = None
+
+    @classmethod
+    def parse(cls, body: Json) -> "ExecRequest":
+        """From the request's document. Raises BadRequest."""
+        command = body.get("Cmd")
+        args = [command] if isinstance(command, str) else list(command or [])
+        if not args:
+            raise BadRequest("No exec command specified")
+        size = body.get("ConsoleSize") or None
+        return cls(
+            args=tuple(map(str, args)),
+            env=tuple(body.get("Env") or ()),
+            user=body.get("User") or "",
+            folder=body.get("WorkingDir") or "",
+            terminal=bool(body.get("Tty")),
+            privileged=bool(body.get("Privileged")),
+            stdin=bool(body.get("AttachStdin")),
+            stdout=bool(body.get("AttachStdout")),
+            stderr=bool(body.get("AttachStderr")),
+            keys=body.get("DetachKeys") or "",
+            console_size=(size[0], size[1]) if size and all(size) else None,
+        )
+
+
+@dataclass
+class Session:
+    """One exec; `exit_code` is None until it ended."""
+
+    id: str
+    container: Container
+    request: ExecRequest
+    keys: bytes
+    running: ExecRunning | None = None
+    started: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+    ended_at: float = 0.0
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def live(self) -> bool:
+        return self.running is not None and self.exit_code is None
+
+    def to_api(self) -> Json:
+        """The document of `GET /exec/{id}/json`."""
+        request = self.request
+        config: Json = {
+            "tty": request.terminal,
+            "entrypoint": request.args[0],
+            "arguments": list(request.args[1:]),
+            "privileged": request.privileged,
+        }
+        if request.user:
+            config["user"] = request.user
+        if request.folder:
+            config["workingDir"] = request.folder
+        if request.env:
+            config["env"] = list(request.env)
+        return {
+            "ID": self.id,
+            "Running": self.live,
+            "ExitCode": self.exit_code,
+            "ProcessConfig": config,
+            "OpenStdin": request.stdin,
+            "OpenStderr": request.stderr,
+            "OpenStdout": request.stdout,
+            "CanRemove": self.exit_code is not None,
+            "ContainerID": self.container.id,
+            "DetachKeys": self.keys.decode("latin-1"),
+            "Pid": self.pid,
+        }
+
+
+class Execs:
+    """All sessions of the engine; they don't outlive it."""
+
+    def __init__(
+        self, store: Store, roots: Roots, neighbours: Neighbours, settings: Settings, tasks: Tasks
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._runtime = neighbours.runtime
+        self._settings = settings
+        self._tasks = tasks
+        self._sessions: dict[str, Session] = {}
+
+    def get(self, id: str) -> Session:
+        """The session with this id. Raises NotFound, Conflict when its container is gone."""
+        session = self._sessions.get(id)
+        if session is None:
+            raise NotFound(f"No such exec instance: {id}")
+        return session
+
+    def create(self, reference: str, body: Json) -> str:
+        """Prepare a session and return its id. Raises Conflict when the container can't run it."""
+        container = self._store.get(reference)
+        request = ExecRequest.parse(body)
+        _require_running(container)
+        keys = parse_keys(request.keys)
+        self._forget_old()
+        session = Session(new_id(), container, request, keys)
+        self._sessions[session.id] = session
+        container.exec_ids.add(session.id)
+        self._tell(session, f"exec_create: {' '.join(request.args)}")
+        return session.id
+
+    def _forget_old(self) -> None:
+        limit = time.monotonic() - _KEPT_SECONDS
+        for id, session in list(self._sessions.items()):
+            old = session.ended_at and session.ended_at < limit
+            if old or session.container.removing:
+                del self._sessions[id]
+
+    def _tell(self, session: Session, action: str, **attributes: str) -> None:
+        self._store.tell(session.container, action, execID=session.id, **attributes)
+
+    def terminal(self, id: str) -> bool:
+        """Whether the session's output is one raw stream."""
+        return self.get(id).request.terminal
+
+    def inspect(self, id: str) -> Json:
+        """The document of one session."""
+        return self.get(id).to_api()
+
+    async def start(self, id: str, *, console_size: tuple[int, int] | None = None) -> None:
+        """Run the process. Raises Conflict (ran before, container stopped), RuntimeFailure."""
+        session = self.get(id)
+        if session.started:
+            word = "is already running" if session.live else "has already run"
+            raise Conflict(f"Error: Exec command {id} {word}")
+        _require_running(session.container)
+        session.started = True
+        await self._tasks.finish(self._run(session, console_size), f"exec {id[:12]}")
+
+    async def _run(self, session: Session, console_size: tuple[int, int] | None) -> None:
+        request = session.request
+        self._tell(session, f"exec_start: {' '.join(request.args)}")
+        try:
+            process = await asyncio.to_thread(self._process, session, console_size)
+            session.running = await self._runtime.exec(
+                session.container.id, process, request.terminal, request.stdin
+            )
+        except RuntimeFailure as error:
+            self._over(session, error.exit_code)
+            raise
+        except BaseException:
+            self._over(session, 126)
+            raise
+        session.pid = session.running.pid
+        self._tasks.spawn(self._supervise(session, session.running), f"exec {session.id[:12]}")
+
+    def _process(self, session: Session, console_size: tuple[int, int] | None) -> dict[str, Any]:
+        request, record = session.request, session.container.record
+        document = json.loads((self._settings.folder / record.id / "config.json").read_text())
+        user = None
+        if request.user:
+            root = Path(self._roots.inside(session.container))
+            groups = tuple(record.host_config.get("GroupAdd") or ())
+            user = users.resolve(root, request.user, groups)
+        return exec_process(
+            document,
+            request.args,
+            env=_environment(request),
+            cwd=request.folder,
+            user=user,
+            terminal=request.terminal,
+            privileged=request.privileged,
+            console_size=console_size or request.console_size,
+        )
+
+    async def _supervise(self, session: Session, running: ExecRunning) -> None:
+        code = await running.wait()
+        self._over(session, code)
+
+    def _over(self, session: Session, code: int) -> None:
+        session.exit_code = code
+        session.ended_at = time.monotonic()
+        session.container.exec_ids.discard(session.id)
+        session.finished.set()
+        self._tell(session, "exec_die", exitCode=str(code))
+
+    async def attach(self, id: str, client: Client) -> None:
+        """Carry the session's streams to a client until it ends, leaves or detaches."""
+        session = self.get(id)
+        assert session.running is not None
+        request = session.request
+        options = AttachOptions(
+            stdin=request.stdin,
+            stdout=request.stdout,
+            stderr=request.stderr,
+            keys=session.keys if request.terminal else None,
+        )
+        ended = await carry(client, session.running.streams, options, close=False)
+        if ended:
+            await session.finished.wait()
+        self.let_run(id)
+
+    def let_run(self, id: str) -> None:
+        """Nobody listens any more: throw the output away so that the process doesn't block."""
+        self._tasks.spawn(_drain(self.get(id)), f"exec {id[:12]}")
+
+    async def resize(self, id: str, height: int, width: int) -> None:
+        """Change the terminal's size. Raises Conflict when it doesn't run."""
+        session = self.get(id)
+        if not session.live or session.running is None:
+            raise Conflict(f"exec {id} is not running")
+        await session.running.resize(height, width)
+
+    async def kill_all(self, container: Container) -> None:
+        """End what still runs of a container that ended itself."""
+        for session in list(self._sessions.values()):
+            if session.container is container and session.live and session.running:
+                with contextlib.suppress(OSError):
+                    await session.running.kill(9)
+
+
+def _environment(request: ExecRequest) -> Sequence[str]:
+    if request.terminal and not any(entry.startswith("TERM=") for entry in request.env):
+        return ("TERM=xterm", *request.env)
+    return request.env
+
+
+async def _drain(session: Session) -> None:
+    if session.running is None:
+        return
+    try:
+        async for _ in session.running.streams:
+            continue
+        await session.finished.wait()
+    finally:
+        session.running.streams.close()
+
+
+def _require_running(container: Container) -> None:
+    status = container.record.state.status
+    if status is Status.PAUSED:
+        raise Conflict(f"container {container.id} is paused, unpause the container before exec")
+    if status is Status.RESTARTING:
+        raise Conflict(
+            f"container {container.id} is restarting, wait until the container is running"
+        )
+    container.require_live()

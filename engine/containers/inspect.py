@@ -1,0 +1,105 @@
+"""A container as `GET /containers/{id}/json` shows it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.containers.container import Container
+from engine.containers.endpoints import networks_document, ports_map
+from engine.containers.record import Json, Record, Status
+from engine.containers.start import log_path
+from engine.networks import Sandbox
+from engine.times import format_time
+
+
+def state_document(container: Container) -> Json:
+    """`State` of inspect."""
+    state = container.record.state
+    found: Json = {
+        "Status": str(state.status),
+        "Running": container.running_word,
+        "Paused": state.status is Status.PAUSED,
+        "Restarting": state.status is Status.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status is Status.DEAD,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": format_time(state.started_at),
+        "FinishedAt": format_time(state.finished_at),
+    }
+    if container.health is not None:
+        found["Health"] = {
+            "Status": container.health.status,
+            "FailingStreak": container.health.failing_streak,
+            "Log": list(container.health.log),
+        }
+    return found
+
+
+def _network_settings(
+    record: Record, sandbox: Sandbox | None, network_id: Callable[[str], str]
+) -> Json:
+    bridge = sandbox.endpoints.get("bridge") if sandbox else None
+    return {
+        "Bridge": "",
+        "SandboxID": record.id if sandbox else "",
+        "SandboxKey": str(sandbox.netns or "") if sandbox else "",
+        "Ports": ports_map(record, sandbox),
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": bridge.id if bridge else "",
+        "Gateway": bridge.gateway4 if bridge else "",
+        "GlobalIPv6Address": bridge.ipv6 if bridge else "",
+        "GlobalIPv6PrefixLen": bridge.prefix6 if bridge else 0,
+        "IPAddress": bridge.ipv4 if bridge else "",
+        "IPPrefixLen": bridge.prefix4 if bridge else 0,
+        "IPv6Gateway": bridge.gateway6 if bridge else "",
+        "MacAddress": bridge.mac if bridge else "",
+        "Networks": networks_document(record, sandbox, network_id),
+    }
+
+
+def inspect_document(
+    container: Container, folder: Path, upper: Path, network_id: Callable[[str], str]
+) -> Json:
+    """Every field of API 1.51 but the sizes; `folder` is the container's own."""
+    record = container.record
+    log = log_path(record, folder.parent)
+    shown: dict[str, Any] = {
+        "Id": record.id,
+        "Created": format_time(record.created),
+        "Path": record.path,
+        "Args": record.args,
+        "State": state_document(container),
+        "Image": record.image_id,
+        "ResolvConfPath": str(folder / "resolv.conf"),
+        "HostnamePath": str(folder / "hostname"),
+        "HostsPath": str(folder / "hosts"),
+        "LogPath": str(log) if log else "",
+        "Name": f"/{record.name}",
+        "RestartCount": record.state.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": sorted(container.exec_ids) or None,
+        "HostConfig": record.host_config,
+        "GraphDriver": {
+            "Data": {
+                "ID": record.id,
+                "MergedDir": str(folder / "rootfs"),
+                "UpperDir": str(upper),
+                "WorkDir": str(upper.parent / "work"),
+            },
+            "Name": "overlay2",
+        },
+        "Mounts": [point.to_api() for point in record.mounts],
+        "Config": record.config,
+        "NetworkSettings": _network_settings(record, container.sandbox, network_id),
+    }
+    return shown

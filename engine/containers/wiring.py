@@ -1,0 +1,250 @@
+"""The containers of an engine, composed: what the API and the daemon talk to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from engine.containers import stats
+from engine.containers.attach import AttachOptions, Client, carry, wait_for_streams
+from engine.containers.change import Changer
+from engine.containers.container import Container
+from engine.containers.create import Creator
+from engine.containers.detach import parse_keys
+from engine.containers.exec import Execs
+from engine.containers.inspect import inspect_document
+from engine.containers.lifecycle import Lifecycle
+from engine.containers.listing import Listing
+from engine.containers.logs import LogOptions, read_logs
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.prune import Pruned, prune
+from engine.containers.record import Json, Status
+from engine.containers.restore import Restorer
+from engine.containers.rootfs import Roots
+from engine.containers.start import Starter
+from engine.containers.store import Store
+from engine.containers.tasks import Tasks
+from engine.errors import Conflict, NotFound
+from engine.filters import Filters
+from engine.runtime import top
+from engine.runtime.logs import LogLine
+
+Rows = list[Json]
+
+
+class Containers:
+    """Life: `load()`, `await restore()`, serve, `await close()`. Containers outlive it.
+
+    The acts of `Lifecycle`, `Changer` and `Creator` appear here under their own names.
+    """
+
+    def __init__(self, neighbours: Neighbours, settings: Settings) -> None:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        self._neighbours = neighbours
+        self._settings = settings
+        self._tasks = Tasks()
+        self.store = store = Store(neighbours.database, neighbours.events)
+        self._roots = roots = Roots(neighbours, settings)
+        self._starter = Starter(store, roots, neighbours, settings)
+        self.lifecycle = life = Lifecycle(store, roots, self._starter, neighbours, self._tasks)
+        self.execs = Execs(store, roots, neighbours, settings, self._tasks)
+        self._changer = changer = Changer(store, neighbours, settings)
+        self._listing = Listing(store.get, self._image_ids, self._network_id)
+        self.create = Creator(store, roots, neighbours, settings).create
+        self.start, self.stop, self.kill, self.restart = (
+            life.start,
+            life.stop,
+            life.kill,
+            life.restart,
+        )
+        self.pause, self.unpause, self.wait, self.remove = (
+            life.pause,
+            life.unpause,
+            life.wait,
+            life.remove,
+        )
+        self.rename, self.update = changer.rename, changer.update
+        self.connect_network = changer.connect_network
+        self.disconnect_network = changer.disconnect_network
+
+    def load(self) -> None:
+        """Read the records; before anything else looks at them."""
+        self.store.load()
+
+    async def restore(self) -> None:
+        """Take back what runs; before the API answers."""
+        await Restorer(
+            self.store, self._roots, self.lifecycle, self._neighbours, self._settings, self._tasks
+        ).restore()
+
+    async def stop_all(self, timeout: int = 10) -> None:
+        """Stop every container, when the machine goes down."""
+        await self.lifecycle.stop_all(timeout)
+
+    async def close(self) -> None:
+        """Let go of the containers; they go on."""
+        await self._tasks.close()
+
+    # -- what others ask -----------------------------------------------------------------------
+
+    def image_users(self, image_id: str) -> Sequence[tuple[str, bool]]:
+        """(container id, whether it runs) of every container made from an image."""
+        return [(one.id, one.live) for one in self.store if one.record.image_id == image_id]
+
+    def volume_users(self, name: str) -> Sequence[str]:
+        """The ids of the containers that have a volume among their mounts."""
+        return [
+            one.id
+            for one in self.store
+            if any(point.type == "volume" and point.name == name for point in one.record.mounts)
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """How many run, are paused, are stopped (`docker info`)."""
+        found = {"running": 0, "paused": 0, "stopped": 0}
+        for one in self.store:
+            status = one.record.state.status
+            key = "paused" if status is Status.PAUSED else "running" if one.live else "stopped"
+            found[key] += 1
+        return found
+
+    def _image_ids(self, name: str) -> frozenset[str]:
+        try:
+            return frozenset({self._neighbours.images.resolve(name).id})
+        except NotFound:
+            return frozenset()
+
+    def _network_id(self, name: str) -> str:
+        try:
+            return self._neighbours.networks.resolve(name).id
+        except NotFound:
+            return ""
+
+    # -- views ---------------------------------------------------------------------------------
+
+    async def list(
+        self, filters: Filters, *, all: bool = False, limit: int = 0, size: bool = False
+    ) -> Rows:
+        """Rows of the list. Raises BadRequest, NotFound."""
+        chosen = self._listing.select(self.store, filters, all=all, limit=limit)
+        rows = [self._listing.row(one) for one in chosen]
+        if size:
+            for row, one in zip(rows, chosen, strict=True):
+                row.update(await self._sizes(one))
+        return rows
+
+    async def usage(self) -> Rows:
+        """The rows of `docker system df`."""
+        return await self.list(Filters(), all=True, size=True)
+
+    async def _sizes(self, container: Container) -> Json:
+        written, _ = await self._neighbours.snapshots.usage(container.id)
+        try:
+            image = self._neighbours.images.resolve(container.record.image_id).size
+        except NotFound:
+            image = 0
+        return {"SizeRw": written, "SizeRootFs": written + image}
+
+    async def inspect(self, reference: str, *, size: bool = False) -> Json:
+        """The whole document of one container. Raises NotFound."""
+        container = self.store.get(reference)
+        document = inspect_document(
+            container,
+            self._roots.folder(container.id),
+            self._neighbours.snapshots.upper(container.id),
+            self._network_id,
+        )
+        if size:
+            document.update(await self._sizes(container))
+        return document
+
+    async def prune(self, filters: Filters) -> Pruned:
+        """Remove every container that doesn't run."""
+        return await prune(self.store, self.lifecycle, self._neighbours.snapshots, filters)
+
+    async def top(self, reference: str, ps_args: str) -> Json:
+        """`Titles` and `Processes`. Raises Conflict, BadRequest."""
+        container = self.store.get(reference)
+        running = container.require_live()
+        titles, rows = await top.top(running.pid, ps_args or "-ef")
+        self.store.tell(container, "top")
+        return {"Titles": titles, "Processes": rows}
+
+    # -- streams -------------------------------------------------------------------------------
+
+    def terminal(self, reference: str) -> bool:
+        """Whether the container's output is one raw stream. Raises NotFound."""
+        return self.store.get(reference).record.terminal
+
+    def logs(
+        self,
+        reference: str,
+        *,
+        stdout: bool,
+        stderr: bool,
+        follow: bool,
+        since_ns: int,
+        until_ns: int,
+        tail: int | None,
+    ) -> AsyncIterator[Sequence[LogLine]]:
+        """Batches of log lines. Raises NotFound, BadRequest, Unsupported at once."""
+        options = LogOptions(stdout, stderr, follow, since_ns, until_ns, tail)
+        return read_logs(self.store.get(reference), self._settings.folder, options)
+
+    def stats(self, reference: str, *, once: bool, single: bool) -> AsyncIterator[Json]:
+        """Samples of a container's use of resources. Raises NotFound at once."""
+        return stats.stream(self.store.get(reference), once=once, single=single)
+
+    async def resize(self, reference: str, height: int, width: int) -> None:
+        """Change the terminal's size. Raises Conflict when it doesn't run."""
+        container = self.store.get(reference)
+        await container.require_live().resize(height, width)
+        self.store.tell(container, "resize", height=str(height), width=str(width))
+
+    def check_attach(self, reference: str, keys: str) -> bytes:
+        """The detach keys. Raises Conflict when attaching isn't possible now."""
+        container = self.store.get(reference)
+        status = container.record.state.status
+        if status is Status.PAUSED:
+            raise Conflict(
+                f"container {container.id} is paused, unpause the container before attach"
+            )
+        if status is Status.RESTARTING:
+            raise Conflict(
+                f"container {container.id} is restarting, wait until the container is running"
+            )
+        return parse_keys(keys)
+
+    async def attach(
+        self,
+        reference: str,
+        client: Client,
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        keys: bytes,
+    ) -> None:
+        """Carry the container's streams to a client until either ends."""
+        container = self.store.get(reference)
+        record = container.record
+        options = AttachOptions(
+            stdin=stdin and bool(record.config["OpenStdin"]),
+            stdout=stdout,
+            stderr=stderr,
+            keys=keys if record.terminal else None,
+            close_stdin=bool(record.config["StdinOnce"]) and not record.terminal,
+        )
+        self.store.tell(container, "attach")
+        streams = await wait_for_streams(container, client)
+        if streams is None:
+            return
+        ended = await carry(client, streams, options)
+        if not ended and container.live:
+            self.store.tell(container, "detach")
+        elif ended and container.live and record.state.status is Status.RUNNING:
+            # the last output is out; the answer ends with the container, not before
+            await asyncio.wait([self.lifecycle.next_exit(container)], timeout=1)
+
+    def folder_of(self, reference: str) -> Any:
+        """The container's durable folder."""
+        return self._roots.folder(self.store.get(reference).id)
