@@ -94,11 +94,18 @@ class Start:
         else:
             os.makedirs("/var/lib/cove/engine", exist_ok=True)
             ok("disk", detail)
-            os.write(release, b"\n")
-            os.close(release)
+            self.let_go(release)
             return
         self.supervisor.stop(self.engine, signals.SIGKILL)
         failed("engine", "there is no data disk to work on", "see the line about the disk")
+
+    def let_go(self, release: int) -> None:
+        """Tell the waiting engine that its root is there; one that died meanwhile starts anew."""
+        try:
+            os.write(release, b"\n")
+        except BrokenPipeError:
+            say("the engine ended before the disk was ready")
+        os.close(release)
 
     def describe_machine(self) -> None:
         """Name, clock, shared folders."""
