@@ -1,8 +1,8 @@
 """Layers on their way: fetched once however many pulls want them, unpacked while they arrive.
 
 Life cycle of a download: the first pull that wants a blob starts it, others join; its fetching
-thread fills an ingest, its unpacking thread reads behind; `claim()` hands the unpacked folder to one pull;
-when the last pull has let go, what is unfinished stops and what is unclaimed is thrown away.
+thread fills an ingest, its unpacking thread reads behind; `claim()` hands the unpacked folder to
+one pull; when the last pull has let go, what is unfinished stops and what is unclaimed is thrown away.
 """
 
 import asyncio
