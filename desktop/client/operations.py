@@ -130,7 +130,7 @@ class RunOptions:
 
 
 def run(options: RunOptions) -> Operation:
-    """Create a container of an image that is here, and start it."""
+    """Create a container, of an image that is pulled unless it is here, and start it."""
 
     def work(engine: Engine) -> None:
         client = engine.client()
@@ -139,6 +139,7 @@ def run(options: RunOptions) -> Operation:
             public, _, private = text.rpartition(":")
             bindings.setdefault(private, []).append(("", int(public) if public else None))
         host = client.create_host_config(port_bindings=bindings or None, auto_remove=options.remove)
+        _pull_if_missing(engine, options.image)
         made = client.create_container(
             options.image,
             command=list(options.command) or None,
@@ -154,6 +155,18 @@ def run(options: RunOptions) -> Operation:
             raise
 
     return Operation((options.image,), "Starting", f"{options.image} did not run", work)
+
+
+def _pull_if_missing(engine: Engine, reference: str) -> None:
+    from docker.errors import NotFound
+
+    from desktop.client.streams import Pull
+
+    try:
+        engine.inspect_image(reference)
+    except NotFound:
+        for _ in Pull(engine, reference):
+            pass
 
 
 def _exposed(private: str) -> tuple[int, str]:

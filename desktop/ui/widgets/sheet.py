@@ -97,7 +97,7 @@ def ask_text(
     sheet.content.addWidget(field)
     sheet.go.setEnabled(False)
     field.textChanged.connect(lambda text: sheet.go.setEnabled(bool(text.strip())))
-    field.returnPressed.connect(lambda: sheet.go.isEnabled() and sheet.accept())
+    field.returnPressed.connect(sheet.go.click)
     field.escaped.connect(sheet.reject)
     sheet.accepted.connect(lambda: then(field.text().strip()))
     sheet.finished.connect(sheet.deleteLater)

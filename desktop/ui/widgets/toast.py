@@ -79,6 +79,7 @@ class Toast(QWidget):
     def place(self) -> None:
         """Go to the lower right of the window."""
         parent = self.parentWidget()
+        assert parent is not None
         width = min(430, parent.width() - 40)
         self.resize(width, self.sizeHint().height())
         self.move(parent.width() - width - 12, parent.height() - self.height() - 34)

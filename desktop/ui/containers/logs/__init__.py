@@ -1,0 +1,1 @@
+"""What a container writes: buffer, view and pane."""
