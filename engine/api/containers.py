@@ -163,8 +163,6 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def create(request: Request) -> Answer:
         body = await request.json()
-        if not body:
-            raise BadRequest("invalid JSON: got EOF while reading request body")
         made = await backend.create(body, request.query.get("name"), request.query.get("platform"))
         return created({"Id": made.id, "Warnings": list(made.warnings)})
 

@@ -116,10 +116,10 @@ def _moment(query: Query, name: str) -> int:
 
 def _size(query: Query) -> tuple[int, int]:
     numbers = []
-    for name in ("h", "w"):
+    for name, word in (("h", "height"), ("w", "width")):
         value = query.get(name)
         if not value.isdecimal():
-            raise BadRequest(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+            raise BadRequest(f'invalid resize {word} "{value}": invalid syntax')
         numbers.append(int(value))
     return numbers[0], numbers[1]
 

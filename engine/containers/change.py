@@ -44,12 +44,18 @@ class Changer:
         if not reference or not name:
             raise BadRequest("Neither old nor new names may be empty")
         container = self._store.get(reference)
-        bare = check_name(name)
+        try:
+            bare = check_name(name if name.startswith("/") else f"/{name}")
+        except BadRequest as error:
+            raise BadRequest(f"Error when allocating new name: {error.message}") from error
         async with container.lock:
             old = container.name
             if bare == old:
                 raise BadRequest("Renaming a container with the same name as its current name")
-            self._store.reserve(bare, container.id)
+            try:
+                self._store.reserve(bare, container.id)
+            except Conflict as error:
+                raise Conflict(f"Error when allocating new name: {error.message}") from error
             container.record.name = bare
             try:
                 await self._store.save(container, durable=True)

@@ -44,6 +44,8 @@ class Creator:
 
     async def create(self, body: Json, name: str = "", platform: str = "") -> Created:
         """Make a container. Raises BadRequest, NotFound (image), Conflict (name)."""
+        if not body:
+            raise BadRequest("config cannot be empty in order to create a container")
         check_config(body)
         id = new_id()
         reserved = self._store.reserve(name, id)
@@ -76,7 +78,7 @@ class Creator:
             raise BadRequest("no command specified")
         warnings = check_create(config, host, self._settings.machine)
         points = mount_points(
-            config, host, self._settings.shares, lambda one: self._store.get(one).record
+            config, host, self._settings.shares, lambda one: self._other(one).record
         )
         endpoints = asked_endpoints(body.get("NetworkingConfig"), config, host)
         self._adopt_host_name(config, host, asked=bool(body.get("Hostname")))
@@ -100,12 +102,28 @@ class Creator:
         mode = host["NetworkMode"]
         for key in ("PidMode", "IpcMode"):
             if host[key].startswith("container:"):
-                self._store.get(host[key].partition(":")[2])
+                self._other(host[key].partition(":")[2])
+        for link in host.get("Links") or ():
+            name = link.partition(":")[0]
+            if self._store.find(name) is None:
+                raise BadRequest(f"could not get container for {name}: No such container: {name}")
         if mode.startswith("container:"):
-            other = self._store.get(mode.partition(":")[2]).record.config
+            if asked:
+                raise BadRequest("conflicting options: hostname and the network mode")
+            found = self._store.find(mode.partition(":")[2])
+            if found is None:  # start will say so, as dockerd does
+                return
+            other = found.record.config
             config["Hostname"], config["Domainname"] = other["Hostname"], other["Domainname"]
         elif not asked and (mode == "host" or host["UTSMode"] == "host"):
             config["Hostname"] = socket.gethostname()
+
+    def _other(self, reference: str) -> Container:
+        """Another container that the request names. Raises BadRequest, as dockerd, not NotFound."""
+        try:
+            return self._store.get(reference)
+        except NotFound as error:
+            raise BadRequest(error.message) from error
 
     async def _make(self, record: Record) -> None:
         folder = self._roots.folder(record.id)

@@ -29,6 +29,24 @@ HOST_CONFIG = {
 }
 
 
+_JSON_KINDS: dict[type, str] = {
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+}
+_GO_TYPES = {
+    _TEXT: "string",
+    _WHOLE: "int64",
+    _TRUTH: "bool",
+    _LIST: "[]interface {}",
+    _WORDS: "[]string",
+    _MAP: "map[string]string",
+}
+
+
 def _fits(value: Any, shape: str) -> bool:
     match shape:
         case "string":
@@ -44,24 +62,29 @@ def _fits(value: Any, shape: str) -> bool:
     return isinstance(value, list)
 
 
+def _mismatch(value: Any, field: str, wanted: str) -> BadRequest:
+    """The sentence that a client of dockerd gets from Go's decoder."""
+    kind = _JSON_KINDS.get(type(value), "value")
+    return BadRequest(
+        f"invalid JSON: json: cannot unmarshal {kind} into Go struct field {field} of type {wanted}"
+    )
+
+
 def _check(document: Mapping[str, Any], shapes: Mapping[str, str], name: str) -> None:
     for shape, keys in shapes.items():
         for key in keys.split():
             value = document.get(key)
             if value is not None and not _fits(value, shape):
-                raise BadRequest(
-                    f"invalid JSON: cannot read {type(value).__name__} into field "
-                    f"{name}.{key} of type {shape}"
-                )
+                raise _mismatch(value, f"{name}.{key}", _GO_TYPES[shape])
 
 
 def check_config(document: Mapping[str, Any]) -> None:
     """Raises BadRequest when a field of a create request has the wrong JSON type."""
-    _check(document, CONFIG, "Config")
+    _check(document, CONFIG, "")
     for key in ("Cmd", "Entrypoint"):
         value = document.get(key)
         if value is not None and not (isinstance(value, str) or _fits(value, _WORDS)):
-            raise BadRequest(f"invalid JSON: field Config.{key} is neither text nor a list of it")
+            raise _mismatch(value, f".{key}", "[]string")
     check_host_config(document.get("HostConfig") or {})
     endpoints = (document.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     if not isinstance(endpoints, dict) or not all(
@@ -72,4 +95,4 @@ def check_config(document: Mapping[str, Any]) -> None:
 
 def check_host_config(document: Mapping[str, Any]) -> None:
     """Raises BadRequest when a field of a HostConfig (or of an update) has the wrong JSON type."""
-    _check(document, HOST_CONFIG, "HostConfig")
+    _check(document, HOST_CONFIG, ".HostConfig")

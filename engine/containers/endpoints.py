@@ -1,6 +1,7 @@
 """What a container asks of networks: from Docker's documents to the networks' request, and back."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from engine.errors import BadRequest
 from engine.networks import Endpoint, EndpointConfig, PortRequest, Sandbox, SandboxRequest
 
 _NO_NETWORK = ("host", "none")
+_MAC = re.compile(r"^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$")
 
 
 def asked_endpoints(
@@ -59,13 +61,17 @@ def _check(name: str, settings: Mapping[str, Any]) -> None:
         if name in ("bridge", *_NO_NETWORK):
             raise BadRequest(
                 "invalid config for network "
-                f"{name}: invalid endpoint settings:\nuser specified IP address is supported on "
-                "user defined networks only"
+                f"{name}: invalid endpoint settings:\n* user specified IP address is supported on "
+                "user defined networks only\n* user specified IP address is supported only when "
+                "connecting to networks with user configured subnets"
             )
+    mac = settings.get("MacAddress")
+    if mac and not _MAC.match(mac):
+        raise BadRequest(f"invalid config for network {name}: invalid MAC address {mac}")
     if settings.get("Aliases") and name in ("bridge", *_NO_NETWORK):
         raise BadRequest(
             f"invalid config for network {name}: invalid endpoint settings:\n"
-            "network-scoped aliases are only supported for user-defined networks"
+            "network-scoped alias is supported only for containers in user defined networks"
         )
 
 

@@ -44,6 +44,11 @@ class ExecRequest:
     keys: str = ""
     console_size: tuple[int, int] | None = None
 
+    @property
+    def command(self) -> str:
+        """The words of an event; dockerd leaves a space after a command without arguments."""
+        return f"{self.args[0]} {' '.join(self.args[1:])}"
+
     @classmethod
     def parse(cls, body: Json) -> "ExecRequest":
         """From the request's document. Raises BadRequest."""
@@ -146,7 +151,7 @@ class Execs:
         session = Session(new_id(), container, request, keys)
         self._sessions[session.id] = session
         container.exec_ids.add(session.id)
-        self._tell(session, f"exec_create: {' '.join(request.args)}")
+        self._tell(session, f"exec_create: {request.command}")
         return session.id
 
     def _forget_old(self) -> None:
@@ -179,7 +184,7 @@ class Execs:
 
     async def _run(self, session: Session, console_size: tuple[int, int] | None) -> None:
         request = session.request
-        self._tell(session, f"exec_start: {' '.join(request.args)}")
+        self._tell(session, f"exec_start: {request.command}")
         try:
             process = await asyncio.to_thread(self._process, session, console_size)
             session.running = await self._runtime.exec(
@@ -279,7 +284,7 @@ async def _drain(session: Session) -> None:
 def _require_running(container: Container) -> None:
     status = container.record.state.status
     if status is Status.PAUSED:
-        raise Conflict(f"container {container.id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
     if status is Status.RESTARTING:
         raise Conflict(
             f"container {container.id} is restarting, wait until the container is running"

@@ -227,7 +227,10 @@ class Lifecycle:
     async def kill(self, reference: str, signal_name: str = "") -> None:
         """Send a signal (SIGKILL by default). Raises Conflict when it doesn't run."""
         container = self._store.get(reference)
-        number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
+        try:
+            number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
+        except BadRequest as error:
+            raise BadRequest(f"cannot kill container: {reference}: {error.message}") from error
         if not container.live:
             raise Conflict(
                 f"cannot kill container: {reference}: container {container.id} is not running"
@@ -278,7 +281,7 @@ class Lifecycle:
         async with container.lock:
             state = container.record.state
             if state.status is Status.PAUSED:
-                raise Conflict(f"container {container.id} is already paused")
+                raise Conflict(f"Container {container.id} is already paused")
             if state.status is Status.RESTARTING:
                 raise Conflict(
                     f"container {container.id} is restarting, wait until the container is running"
@@ -297,7 +300,7 @@ class Lifecycle:
     async def _unpause(self, container: Container) -> None:
         async with container.lock:
             if container.record.state.status is not Status.PAUSED:
-                raise Conflict(f"Container {container.id} is not paused")
+                raise EngineError(f"Container {container.id} is not paused")
             await self._neighbours.runtime.resume(container.id)
             container.record.state.status = Status.RUNNING
             await self._store.save(container)
@@ -333,13 +336,16 @@ class Lifecycle:
         """Remove a container and, with `volumes`, its anonymous ones. Raises Conflict."""
         container = self._store.get(reference)
         await self._tasks.finish(
-            self._remove(container, force=force, volumes=volumes), f"remove {container.id[:12]}"
+            self._remove(container, force=force, volumes=volumes, reference=reference),
+            f"remove {container.id[:12]}",
         )
 
-    async def _remove(self, container: Container, *, force: bool, volumes: bool) -> None:
+    async def _remove(
+        self, container: Container, *, force: bool, volumes: bool, reference: str = ""
+    ) -> None:
         if container.removing:
             raise Conflict(f"removal of container {container.name} is already in progress")
-        if not force and (refusal := removal_refusal(container.record)):
+        if not force and (refusal := removal_refusal(container.record, reference)):
             raise Conflict(refusal)
         container.removing = True
         try:

@@ -36,6 +36,17 @@ def parse_set(text: str) -> frozenset[int] | None:
     return frozenset(found)
 
 
+def format_set(numbers: frozenset[int]) -> str:
+    """The opposite of `parse_set`: `0-2,7`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
 def this_machine(cgroup_v2: bool) -> Machine:
     """The machine that the engine runs on."""
 
@@ -81,7 +92,7 @@ def _check_cpu(host: Mapping[str, Any], machine: Machine) -> None:
     count = len(machine.cpus)
     if nano and not 10_000_000 <= nano <= count * 1_000_000_000:
         raise BadRequest(
-            f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available"
+            f"range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available"
         )
     if period and not 1000 <= period <= 1_000_000:
         raise BadRequest(
@@ -108,9 +119,9 @@ def _check_set(text: str, key: str, word: str, available: frozenset[int]) -> Non
     asked = parse_set(text)
     if asked is None:
         kind = "cpus" if key == "CpusetCpus" else "mems"
-        raise BadRequest(f"Invalid value {text} for cpuset {kind}")
+        raise BadRequest(f"Invalid value {text} for cpuset {kind}: invalid format: {text}")
     if not asked <= available:
-        shown = ",".join(str(number) for number in sorted(available))
+        shown = format_set(available)
         raise BadRequest(
             f"Requested {word} are not available - requested {text}, available: {shown}"
         )

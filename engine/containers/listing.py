@@ -90,7 +90,10 @@ def _simple(filters: Filters) -> Iterable[Matcher]:
     if "status" in filters:
         for word in filters.values("status"):
             if word not in _STATUSES:
-                raise BadRequest(f"invalid filter 'status={word}'")
+                raise BadRequest(
+                    f"invalid filter 'status={word}': invalid value for state ({word}): must be "
+                    "one of created, running, paused, restarting, removing, exited, dead"
+                )
         yield lambda one: filters.matches("status", str(one.record.state.status))
     if "health" in filters:
         for word in filters.values("health"):

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.containers.record import Json, MountPoint, Record
 from engine.containers.shares import Shares
-from engine.errors import BadRequest, Unsupported
+from engine.errors import BadRequest, EngineError, Unsupported
 
 _VOLUME_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
@@ -20,19 +20,14 @@ _ACCESS = frozenset({"ro", "rw"})
 _LABELS = frozenset({"z", "Z"})
 
 
-def clean_target(target: str, shown: str) -> str:
+def clean_target(target: str, shown: str, kind: str = "volume") -> str:
     """The normalised destination. Raises BadRequest for a relative one and for `/`."""
+    prefix = f"invalid volume specification: '{shown}': invalid mount config for type \"{kind}\": "
     if not target.startswith("/"):
-        raise BadRequest(
-            f"invalid volume specification: '{shown}': invalid mount config for type "
-            f"\"volume\": invalid mount path: '{target}' mount path must be absolute"
-        )
+        raise EngineError(f"{prefix}invalid mount path: '{target}' mount path must be absolute")
     clean = "/" + posixpath.normpath(target).lstrip("/")
     if clean == "/":
-        raise BadRequest(
-            f"invalid volume specification: '{shown}': invalid specification: "
-            "destination can't be '/'"
-        )
+        raise EngineError(f"{prefix}invalid specification: destination can't be '/'")
     return clean
 
 
@@ -54,12 +49,17 @@ def _parse_mode(mode: str, shown: str, *, bind: bool) -> tuple[bool, str, bool]:
         else:
             group = ""
         if not group or group in seen:
-            raise BadRequest(f"invalid mode: {mode}")
+            raise EngineError(f"invalid mode: {mode}")
         seen.add(group)
     return writable, propagation, copy
 
 
 def _volume_name(name: str) -> str:
+    if len(name) == 1:
+        raise BadRequest(
+            f"create {name}: volume name is too short, "
+            "names should be at least two alphanumeric characters"
+        )
     if not _VOLUME_NAME.match(name):
         raise BadRequest(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only '
@@ -73,13 +73,15 @@ def parse_bind(text: str, shares: Shares, driver: str = "") -> MountPoint:
     """One `-v` of a HostConfig's Binds. Raises BadRequest in dockerd's words."""
     parts = text.split(":")
     if len(parts) > 3 or not all(parts[:2]):
-        raise BadRequest(f"invalid volume specification: '{text}'")
+        raise EngineError(f"invalid volume specification: '{text}'")
     if len(parts) == 1:
         target = clean_target(parts[0], text)
         return MountPoint("volume", target, driver=driver or "local", copy_up=True, anonymous=True)
-    source, target = parts[0], clean_target(parts[1], text)
-    mode = parts[2] if len(parts) == 3 else ""
+    source, mode = parts[0], parts[2] if len(parts) == 3 else ""
     bind = source.startswith("/")
+    if not parts[1].startswith("/") and parts[1] in _ACCESS:
+        raise EngineError(f"invalid volume specification: '{text}'")
+    target = clean_target(parts[1], text, "bind" if bind else "volume")
     writable, propagation, copy = _parse_mode(mode, text, bind=bind)
     if bind:
         clean = posixpath.normpath(source)
@@ -239,9 +241,11 @@ def mount_points(
     for mount in host.get("Mounts") or ():
         add(parse_mount(mount, shares))
     for target in host.get("Tmpfs") or {}:
-        if clean_target(target, target) in own:
+        if not target.startswith("/"):
+            raise BadRequest(f"invalid mount path: '{target}' mount path must be absolute")
+        if clean_target(target, target, "tmpfs") in own:
             raise BadRequest(f"Duplicate mount point: {target}")
-        own.add(clean_target(target, target))
+        own.add(clean_target(target, target, "tmpfs"))
     for target in config.get("Volumes") or {}:
         clean = clean_target(target, target)
         if clean not in points and clean not in own:

@@ -14,7 +14,7 @@ def parse_signal(text: str) -> int:
         number = int(word)
         if 0 < number <= RTMAX:
             return number
-        raise BadRequest(f"Invalid signal: {text}")
+        raise BadRequest(f"invalid signal: {text}")
     word = word.removeprefix("SIG")
     for base, start in (("RTMIN", RTMIN), ("RTMAX", RTMAX)):
         if word.startswith(base):
@@ -25,7 +25,7 @@ def parse_signal(text: str) -> int:
     found = getattr(signal, f"SIG{word}", None)
     if isinstance(found, signal.Signals):
         return int(found)
-    raise BadRequest(f"Invalid signal: {text}")
+    raise BadRequest(f"invalid signal: {text}")
 
 
 def stop_signal(config: dict[str, object]) -> int:

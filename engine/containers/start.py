@@ -17,8 +17,8 @@ from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.record import Record, Status
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
-from engine.containers.validate import parse_size
-from engine.errors import Conflict, EngineError
+from engine.containers.validate import check_devices, parse_size
+from engine.errors import Conflict, EngineError, NotFound
 from engine.linux import mounts
 from engine.linux.mounts import Mount
 from engine.networks import Sandbox
@@ -59,6 +59,7 @@ class Starter:
 
     async def _prepare(self, container: Container) -> Bundle:
         record = container.record
+        check_devices(record.host_config)
         await self._roots.mount_volumes(record)
         network = asyncio.create_task(self._open_network(container))
         try:
@@ -81,11 +82,20 @@ class Starter:
         record = container.record
         mode = record.network_mode
         if mode.startswith("container:"):
-            other = joined(mode, self._store.get, "network")
+            try:
+                other = joined(mode, self._store.get, "network")
+            except NotFound as error:
+                raise EngineError(
+                    f"joining network namespace of container: {error.message}"
+                ) from error
             theirs = other.sandbox.resolv_conf if other.sandbox else ""
             assert other.running is not None
             return Sandbox(Path(f"/proc/{other.running.pid}/ns/net"), resolv_conf=theirs)
-        return await self._neighbours.networks.open(sandbox_request(record))
+        try:
+            return await self._neighbours.networks.open(sandbox_request(record))
+        except EngineError as error:
+            error.message = f"failed to set up container networking: {error.message}"
+            raise
 
     def _write_files(self, container: Container, sandbox: Sandbox) -> None:
         record = container.record

@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.containers import limits
 from engine.containers.signals import parse_signal
-from engine.errors import BadRequest, EngineError, Unsupported
+from engine.errors import BadRequest, EngineError
+from engine.runtime.capabilities import ALL
 
 RUNTIMES = frozenset({"crun", "runc", "io.containerd.runc.v2"})
 LOG_DRIVERS = frozenset({"json-file", "local", "none"})
@@ -50,10 +51,9 @@ def check_policy(policy: Mapping[str, Any], *, auto_remove: bool = False) -> Non
     """Raises BadRequest on a restart policy that Docker doesn't know or can't combine."""
     name, count = policy.get("Name") or "", policy.get("MaximumRetryCount") or 0
     if name and name not in _POLICIES:
-        known = "', '".join(("no", "always", "unless-stopped"))
         raise BadRequest(
-            f"invalid restart policy: unknown policy '{name}'; use one of '{known}', "
-            "or 'on-failure'"
+            f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', "
+            "'on-failure', or 'unless-stopped'"
         )
     if count < 0:
         raise BadRequest("invalid restart policy: maximum retry count cannot be negative")
@@ -75,6 +75,7 @@ def check_create(
     _check_network(config, host)
     _check_namespaces(host)
     _check_runtime(host)
+    _check_capabilities(host)
     _check_log(host["LogConfig"])
     warnings += _check_security(host)
     _check_sysctls(host)
@@ -101,13 +102,10 @@ def _check_config(config: Mapping[str, Any]) -> None:
 
 
 def _check_health(health: Mapping[str, Any]) -> None:
-    test = health.get("Test") or []
-    if test and test[0] not in ("", "NONE", "CMD", "CMD-SHELL"):
-        raise BadRequest(f"Unknown/Unsupported healthcheck type: {test[0]}")
     for key in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
         value = health.get(key) or 0
         if value and value < 1_000_000:
-            raise BadRequest(f"{key} in Healthcheck cannot be less than one millisecond")
+            raise BadRequest(f"{key} in Healthcheck cannot be less than 1ms")
     if (health.get("Retries") or 0) < 0:
         raise BadRequest("Retries in Healthcheck cannot be negative")
 
@@ -116,7 +114,7 @@ def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     mode = host["NetworkMode"]
     for port, bindings in host["PortBindings"].items():
         if not _PORT.match(port):
-            raise BadRequest(f"invalid port specification: {port}")
+            raise BadRequest(f'invalid port specification: "{port.partition("/")[0]}"')
         for binding in bindings:
             _check_binding(binding)
     for entry in host.get("ExtraHosts") or ():
@@ -126,18 +124,24 @@ def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
         try:
             ipaddress.ip_address(server)
         except ValueError as error:
-            raise BadRequest(f"bad nameserver address: ParseAddr({server!r})") from error
+            raise BadRequest(
+                f'bad nameserver address {server}: ParseAddr("{server}"): unable to parse IP'
+            ) from error
     if mode.startswith("container:"):
         if not mode.partition(":")[2]:
-            raise BadRequest("invalid container format container:<name|id>")
-        for asked, what in (
-            (host["PortBindings"] or host["PublishAllPorts"], "port publishing"),
-            (host.get("ExtraHosts"), "custom host-to-IP mapping"),
-            (host.get("Dns"), "dns"),
-            (config.get("MacAddress"), "mac-address"),
+            raise BadRequest("invalid network mode: invalid container format container:<name|id>")
+        for asked, what, word in (
+            (
+                host["PortBindings"] or host["PublishAllPorts"],
+                "port publishing",
+                "container type ",
+            ),
+            (host.get("ExtraHosts"), "custom host-to-IP mapping", ""),
+            (host.get("Dns"), "dns", ""),
+            (config.get("MacAddress"), "mac-address", ""),
         ):
             if asked:
-                raise BadRequest(f"conflicting options: {what} and the container type network mode")
+                raise BadRequest(f"conflicting options: {what} and the {word}network mode")
         if host.get("Links"):
             raise BadRequest(
                 "conflicting options: container type network can't be used with links. "
@@ -177,16 +181,24 @@ def _check_namespaces(host: Mapping[str, Any]) -> None:
     if host["UTSMode"] == "host" and host["NetworkMode"].startswith("container:"):
         return
     if host["Isolation"] not in ("", "default"):
-        raise BadRequest(f"invalid isolation '{host['Isolation']}' on linux")
+        raise BadRequest(f"invalid isolation ({host['Isolation']}): linux only supports 'default'")
 
 
 def _check_runtime(host: Mapping[str, Any]) -> None:
     if host["Runtime"] not in RUNTIMES:
         raise BadRequest(f"unknown or invalid runtime name: {host['Runtime']}")
     if host.get("StorageOpt"):
-        raise Unsupported(
+        raise EngineError(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
         )
+    if "" in (host.get("Annotations") or {}):
+        raise BadRequest(
+            "invalid Annotations: the empty string is not permitted as an annotation key"
+        )
+
+
+def check_devices(host: Mapping[str, Any]) -> None:
+    """Raises EngineError for GPUs and the like: nothing here hands them out. At start, as dockerd."""
     if host.get("DeviceRequests"):
         request = host["DeviceRequests"][0] or {}
         wanted = " ".join(f"[{' '.join(group)}]" for group in request.get("Capabilities") or [])
@@ -194,6 +206,14 @@ def _check_runtime(host: Mapping[str, Any]) -> None:
             f'could not select device driver "{request.get("Driver") or ""}" '
             f"with capabilities: [{wanted}]"
         )
+
+
+def _check_capabilities(host: Mapping[str, Any]) -> None:
+    for key in ("CapAdd", "CapDrop"):
+        for name in host.get(key) or ():
+            full = "CAP_" + name.upper().removeprefix("CAP_")
+            if full not in ALL and name.upper() not in ("ALL", "CAP_ALL"):
+                raise BadRequest(f'invalid {key}: unknown capability: "{full}"')
 
 
 def parse_size(text: str) -> int:
@@ -211,7 +231,7 @@ def _check_log(log: Mapping[str, Any]) -> None:
             f"the log driver '{driver}' is not built into this engine: use json-file, local or none"
         )
     if driver not in LOG_DRIVERS:
-        raise BadRequest(f"logger: no log driver named '{driver}' is registered")
+        raise BadRequest(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
     for key, value in options.items():
         if key not in _LOG_OPTIONS:
             raise BadRequest(f"unknown log opt '{key}' for {driver} log driver")
@@ -236,7 +256,7 @@ def _check_security(host: Mapping[str, Any]) -> list[str]:
         key, separator, value = option.partition("=")
         if not separator:
             key, separator, value = option.partition(":")
-        if option in ("no-new-privileges", "disable") or key in ("label", "seccomp"):
+        if option == "no-new-privileges" or key in ("label", "seccomp"):
             continue
         if key == "no-new-privileges" and value in ("true", "false"):
             continue
@@ -246,7 +266,8 @@ def _check_security(host: Mapping[str, Any]) -> list[str]:
             continue
         if key == "systempaths" and value == "unconfined":
             continue
-        raise BadRequest(f'invalid --security-opt 2: "{option}"')
+        kind = 2 if separator else 1
+        raise EngineError(f'invalid --security-opt {kind}: "{option}"')
     return warnings
 
 

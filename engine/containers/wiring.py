@@ -142,7 +142,7 @@ class Containers:
             image = self._neighbours.images.resolve(container.record.image_id).size
         except NotFound:
             image = 0
-        return {"SizeRw": written, "SizeRootFs": written + image}
+        return {**({"SizeRw": written} if written else {}), "SizeRootFs": written + image}
 
     async def inspect(self, reference: str, *, size: bool = False) -> Json:
         """The whole document of one container. Raises NotFound."""

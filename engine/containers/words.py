@@ -35,7 +35,7 @@ def command_text(record: Record) -> str:
     return " ".join([record.path, *args])
 
 
-def removal_refusal(record: Record) -> str:
+def removal_refusal(record: Record, reference: str) -> str:
     """Why a container can't be removed without force; empty when it can."""
     match record.state.status:
         case Status.RUNNING:
@@ -46,4 +46,4 @@ def removal_refusal(record: Record) -> str:
             why = "container is restarting: stop the container before removing or force remove"
         case _:
             return ""
-    return f'cannot remove container "/{record.name}": {why}'
+    return f'cannot remove container "{reference}": {why}'
