@@ -1,0 +1,43 @@
+"""Fields of JSON bodies, with Go's complaint when one has the wrong type."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import BadRequest
+
+
+def string(body: Mapping[str, Any], key: str) -> str:
+    """A string field; absent or null is "". Raises BadRequest."""
+    value = body.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _wrong(key, value, "string")
+    return value
+
+
+def mapping(body: Mapping[str, Any], key: str) -> dict[str, str] | None:
+    """A field of strings by name; absent or null is None. Raises BadRequest."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _wrong(key, value, "map[string]string")
+    for entry in value.values():
+        if not isinstance(entry, str):
+            raise _wrong(key, entry, "string")
+    return value
+
+
+def _wrong(key: str, value: object, wanted: str) -> BadRequest:
+    kind = "bool" if isinstance(value, bool) else _KINDS.get(type(value), "value")
+    return BadRequest(f"json: cannot unmarshal {kind} into Go struct field {key} of type {wanted}")
+
+
+_KINDS: dict[type, str] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+}

@@ -1,0 +1,66 @@
+"""The local driver's options: a file system of its own mounted over a volume's folder."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+from engine.errors import EngineError
+from engine.linux.mounts import Mount, mount, mounted, unmount
+from engine.volumes.volume import Volume
+
+_NETWORK_TYPES = ("nfs", "cifs")
+
+
+def mount_of(volume: Volume, locate: Callable[[str], str]) -> Mount | None:
+    """What `type`, `device` and `o` ask for; None for a plain folder.
+
+    locate maps a folder of the user's machine to where the engine finds it.
+    """
+    options: Mapping[str, str] = volume.options or {}
+    device = options.get("device")
+    if not device:
+        return None
+    kind = options.get("type", "")
+    words = tuple(word for word in options.get("o", "").split(",") if word)
+    if {"bind", "rbind"} & set(words):
+        return Mount("none", locate(device), str(volume.mountpoint), words)
+    if kind.startswith(_NETWORK_TYPES):
+        words = tuple(_resolved(word) for word in words)
+    return Mount(kind, device, str(volume.mountpoint), words)
+
+
+def mount_volume(volume: Volume, what: Mount) -> None:
+    """Mount it unless it's mounted already. Blocks; raises EngineError in dockerd's words."""
+    if is_mounted(what.target):
+        return
+    try:
+        mount(what)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise EngineError(
+            f"error while mounting volume '{volume.mountpoint}': failed to mount local volume: "
+            f"mount {what.source}:{what.target}, data: {','.join(what.options)}: "
+            f"{str(reason).lower()}"
+        ) from error
+
+
+def unmount_volume(volume: Volume) -> None:
+    """Unmount it if it is mounted; whoever still uses it keeps it. Blocks."""
+    unmount(volume.mountpoint, lazy=True)
+
+
+def is_mounted(target: str) -> bool:
+    """Whether something is mounted at exactly this path."""
+    return any(line.target == target for line in mounted())
+
+
+def _resolved(word: str) -> str:
+    """The kernel wants addresses: `addr=NAME` becomes `addr=ADDRESS`."""
+    key, equals, name = word.partition("=")
+    if key != "addr" or not equals:
+        return word
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise EngineError(f"can't find the address of the file server {name}: {error}") from error
+    return f"addr={found[0][4][0]}"

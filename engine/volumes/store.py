@@ -1,0 +1,300 @@
+"""All volumes: a folder each below ROOT/volumes, a record each in the database.
+
+A volume exists from the moment its record is written; the folder is made before. Removing goes
+the other way, so that a crash leaves either a whole volume or a folder without a record: an empty
+one is swept at the next start, one with files is taken back as a volume.
+"""
+
+import asyncio
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.database import Database
+from engine.errors import BadRequest, Conflict, EngineError, NotFound
+from engine.events import Events
+from engine.filters import Filters
+from engine.volumes import tree
+from engine.volumes.local import mount_of, mount_volume, unmount_volume
+from engine.volumes.volume import (
+    ANONYMOUS_LABEL,
+    DRIVER,
+    Volume,
+    check_driver,
+    check_name,
+    check_options,
+)
+
+log = logging.getLogger("engine.volumes")
+
+KIND = "volume"
+_TRASH = ".removed-"  # can't be the name of a volume
+_LIST_FILTERS = frozenset({"dangling", "driver", "label", "name"})
+_PRUNE_FILTERS = frozenset({"label", "label!", "all"})
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune removed, and the bytes given back."""
+
+    names: Sequence[str]
+    reclaimed: int
+
+
+class Store:
+    """Life: Store(...), start(), then the rest, close().
+
+    users(name) tells the ids of the containers that refer to a volume; locate maps folders of
+    the user's machine. The daemon sets both.
+    """
+
+    def __init__(self, root: Path, database: Database, events: Events) -> None:
+        self._folder = root / "volumes"
+        self._database = database
+        self._events = events
+        self._volumes: dict[str, Volume] = {}
+        self._mounts: dict[str, set[str]] = {}
+        self._lock = asyncio.Lock()
+        self.users: Callable[[str], Sequence[str]] = lambda name: ()
+        self.locate: Callable[[str], str] = lambda path: path
+
+    async def start(self) -> None:
+        """Read the records and put the folders in order."""
+        records = self._database.load(KIND)
+        self._volumes = {
+            name: Volume.from_record(name, self._mountpoint(name), record)
+            for name, record in records.items()
+        }
+        for name in await asyncio.to_thread(self._sweep):
+            log.warning("volume %s has files but no record: taking it back", name)
+            await self._record(Volume(name, self._mountpoint(name), time.time_ns()))
+
+    def get(self, name: str) -> Volume:
+        """A volume by its name. Raises NotFound."""
+        volume = self._volumes.get(name)
+        if volume is None:
+            raise NotFound(f"get {name}: no such volume")
+        return volume
+
+    def list(self, filters: Filters | None = None) -> Sequence[Volume]:
+        """The volumes that the filters leave, by name. Raises BadRequest."""
+        filters = filters or Filters()
+        filters.check(_LIST_FILTERS)
+        dangling = filters.boolean("dangling") if "dangling" in filters else None
+        return [
+            volume
+            for _, volume in sorted(self._volumes.items())
+            if filters.fuzzy("name", volume.name)
+            and filters.matches("driver", volume.driver)
+            and filters.labels(volume.labels or {})
+            and (dangling is None or dangling != bool(self.users(volume.name)))
+        ]
+
+    async def create(
+        self,
+        name: str,
+        *,
+        driver: str = DRIVER,
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """Make a volume, or return the one with this name as it is, like dockerd.
+
+        "" makes an anonymous one. Raises BadRequest, NotFound for an unknown driver.
+        """
+        anonymous = not name
+        if anonymous:
+            name = secrets.token_hex(32)
+            labels = {**(labels or {}), ANONYMOUS_LABEL: ""}
+        check_driver(name, driver or DRIVER)
+        async with self._lock:
+            if (held := self._volumes.get(name)) is not None:
+                return held
+            check_name(name)
+            check_options(name, options or {})
+            volume = Volume(name, self._mountpoint(name), time.time_ns(), labels, options or None)
+            await asyncio.to_thread(_make_folder, volume.mountpoint)
+            # An anonymous volume is made for a container, whose own record refers to it.
+            await self._record(volume, durable=not anonymous)
+        self._tell(volume, "create")
+        return volume
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Delete a volume with its files; force hides that it's missing, never that it's used.
+
+        Raises NotFound, Conflict.
+        """
+        async with self._lock:
+            volume = self._volumes.get(name)
+            if volume is None:
+                if force:
+                    return
+                raise NotFound(f"get {name}: no such volume")
+            if users := sorted({*self.users(name), *self._mounts.get(name, ())}):
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            await self._delete(volume)
+
+    async def prune(self, filters: Filters, *, named: bool = False) -> Pruned:
+        """Remove what no container refers to: anonymous ones, named ones too if `named` or the
+        filter `all` says so. Raises BadRequest.
+        """
+        filters.check(_PRUNE_FILTERS)
+        named = filters.boolean("all", default=named)
+        names: list[str] = []
+        reclaimed = 0
+        for volume in self.list():
+            if not (named or volume.anonymous) or not filters.labels(volume.labels or {}):
+                continue
+            size = await asyncio.to_thread(self._size, volume)
+            try:
+                await self.remove(volume.name)
+            except (Conflict, NotFound):
+                continue  # somebody took or removed it meanwhile
+            names.append(volume.name)
+            reclaimed += size
+        self._events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
+        return Pruned(names, reclaimed)
+
+    async def mount(
+        self, name: str, container_id: str, attributes: Mapping[str, str] | None = None
+    ) -> Path:
+        """Make a volume ready for a container and return its folder; asking twice is fine.
+
+        Raises NotFound, or EngineError when the driver options can't be mounted.
+        """
+        async with self._lock:
+            volume = self.get(name)
+            if (what := mount_of(volume, self.locate)) is not None:
+                await asyncio.to_thread(mount_volume, volume, what)
+            self._mounts.setdefault(name, set()).add(container_id)
+        self._tell(volume, "mount", {"container": container_id, **(attributes or {})})
+        return volume.mountpoint
+
+    async def unmount(self, name: str, container_id: str) -> None:
+        """A container is done with a volume; a missing one or a second call is no error."""
+        async with self._lock:
+            volume = self._volumes.get(name)
+            holders = self._mounts.get(name)
+            if volume is None or holders is None or container_id not in holders:
+                return
+            holders.discard(container_id)
+            if not holders:
+                del self._mounts[name]
+                if mount_of(volume, self.locate) is not None:
+                    await asyncio.to_thread(unmount_volume, volume)
+        self._tell(volume, "unmount", {"container": container_id})
+
+    async def populate(self, name: str, source: Path) -> bool:
+        """Copy a folder of an image into a volume that is still empty; False when it isn't.
+
+        Keeps owners, modes, times, attributes and hard links. Raises NotFound, EngineError.
+        """
+        volume = self.get(name)
+        try:
+            return await asyncio.to_thread(_populate, source, volume.mountpoint)
+        except OSError as error:
+            raise EngineError(
+                f"can't copy {source} into the volume {name}: {error.strerror or error}"
+            ) from error
+
+    async def size(self, name: str) -> int:
+        """Bytes of its files; what is mounted from elsewhere is not counted."""
+        return await asyncio.to_thread(self._size, self.get(name))
+
+    def reference_count(self, name: str) -> int:
+        """How many containers refer to it."""
+        return len(self.users(name))
+
+    async def close(self) -> None:
+        """Wait for a change under way."""
+        async with self._lock:
+            return
+
+    # --- folders and records ---
+
+    def _mountpoint(self, name: str) -> Path:
+        return self._folder / name / "_data"
+
+    async def _record(self, volume: Volume, durable: bool = True) -> None:
+        await self._database.put(KIND, volume.name, volume.to_record(), durable)
+        self._volumes[volume.name] = volume
+
+    async def _delete(self, volume: Volume) -> None:
+        await self._database.delete(KIND, volume.name)
+        del self._volumes[volume.name]
+        self._mounts.pop(volume.name, None)
+        await asyncio.to_thread(self._destroy, volume)
+        self._tell(volume, "destroy")
+
+    def _destroy(self, volume: Volume) -> None:
+        unmount_volume(volume)
+        trash = self._folder / f"{_TRASH}{secrets.token_hex(8)}"
+        try:
+            volume.mountpoint.parent.rename(trash)
+            shutil.rmtree(trash)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # The volume is gone for everybody; the next start tries again.
+            log.error("can't delete the files of volume %s: %s", volume.name, error)
+
+    def _sweep(self) -> Sequence[str]:
+        """Remove remains, restore missing folders; the names of folders with files, no record."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o701)
+        found = []
+        for entry in sorted(self._folder.iterdir()):
+            if entry.name.startswith(_TRASH):
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name not in self._volumes and entry.is_dir():
+                if _holds_files(entry) and _is_name(entry.name):
+                    found.append(entry.name)
+                elif not _holds_files(entry):
+                    shutil.rmtree(entry, ignore_errors=True)
+        for volume in self._volumes.values():
+            _make_folder(volume.mountpoint)
+        return found
+
+    def _size(self, volume: Volume) -> int:
+        if mount_of(volume, lambda path: path) is not None:
+            return 0
+        return tree.size_of(volume.mountpoint)
+
+    def _tell(
+        self, volume: Volume, action: str, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        told = {"driver": volume.driver, **(attributes or {})}
+        self._events.publish("volume", action, volume.name, told)
+
+
+def _make_folder(mountpoint: Path) -> None:
+    mountpoint.parent.mkdir(mode=0o701, exist_ok=True)
+    mountpoint.mkdir(mode=0o755, exist_ok=True)
+
+
+def _holds_files(folder: Path) -> bool:
+    content = folder / "_data"
+    try:
+        return not tree.is_empty(content)
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return True
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_name(name)
+    except BadRequest:
+        return False
+    return True
+
+
+def _populate(source: Path, target: Path) -> bool:
+    if not tree.is_empty(target):
+        return False
+    tree.copy(source, target)
+    return True
