@@ -136,8 +136,8 @@ def _sniffed(read: Read, failures: list[Exception]) -> Iterator[bytes]:
         stream = _decode(read, head, found[1], found[0]) if found else _plain(read, head)
     try:
         yield from stream
-    except _failures() as error:
-        if failures:
+    except Exception as error:
+        if failures or not isinstance(error, _failures()):
             raise
         raise CompressionError(f"damaged compressed data: {error}") from error
 

@@ -2,7 +2,7 @@
 
 Life cycle of a download: the first pull that wants a blob starts it, others join; its fetching
 thread fills an ingest, its unpacking thread reads behind; `claim()` hands the unpacked folder to
-one pull; when the last pull has let go, what is unfinished stops and what is unclaimed is thrown away.
+one pull; when the last pull has let go, what is unfinished stops, what is unclaimed is thrown away.
 """
 
 import asyncio

@@ -142,6 +142,23 @@ class Catalogue:
             self._references.pop(name, None)
         self._images.pop(image_id, None)
 
+    async def replace_blob(self, diff_id: str, blob: str, media_type: str, size: int) -> None:
+        """Let every image with this layer stand on another blob of the same content."""
+        changed = []
+        for image in self._images.values():
+            if any(layer.diff_id == diff_id for layer in image.layers):
+                layers = tuple(
+                    replace(layer, blob=blob, media_type=media_type, blob_size=size)
+                    if layer.diff_id == diff_id
+                    else layer
+                    for layer in image.layers
+                )
+                changed.append(replace(image, layers=layers))
+        await self._database.write([Put(IMAGE, image.id, _record(image)) for image in changed])
+        for image in changed:
+            if image.id in self._images:
+                self._images[image.id] = image
+
     def children(self, image_id: str) -> list[Image]:
         """Images that were built or committed on top of this one here."""
         return [image for image in self._images.values() if image.parent == image_id]

@@ -120,3 +120,22 @@ class Service:
         from engine.images.push import push
 
         return push(self._store, name, tag, lines, auth=auth)
+
+    async def login(self, credentials: Mapping[str, Any]) -> str:
+        """See remote.login."""
+        from engine.images import remote
+
+        return await remote.login(credentials)
+
+    async def describe(
+        self, name: str, auth: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Sequence[Platform]]:
+        """See remote.describe."""
+        from engine.images import remote
+
+        return await remote.describe(name, auth)
+
+    def disk_usage(self) -> int:
+        """Bytes of all layers, each counted once (`LayersSize` of /system/df)."""
+        layers = self._store.snapshots.layers
+        return sum(layer.size for layer in layers)

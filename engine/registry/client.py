@@ -4,10 +4,10 @@ import hashlib
 import http.client
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from engine.registry import media
 from engine.registry.auth import Authenticator, Credentials
@@ -18,9 +18,12 @@ _MANIFEST_LIMIT = 8 << 20
 _REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 USER_AGENT = "cove/1 (linux)"
+PUSH = "pull,push"
 
 # which scheme a loopback registry turned out to speak, for the life of the engine
 _schemes: dict[str, str] = {}
+
+Body = bytes | Iterable[bytes] | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Client:
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: Body = None,
         *,
         actions: str = "pull",
         scope: str | None = None,
@@ -112,7 +115,7 @@ class Client:
         return response
 
     def _authorized(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None, scope: str
+        self, method: str, url: str, headers: dict[str, str], body: Body, scope: str
     ) -> http.client.HTTPResponse:
         headers = {"User-Agent": USER_AGENT, **headers}
         response = self._follow(method, url, headers, body, self._auth.header(scope))
@@ -134,7 +137,7 @@ class Client:
         return self._follow(method, url, headers, body, answer)
 
     def _follow(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None, auth: str
+        self, method: str, url: str, headers: dict[str, str], body: Body, auth: str
     ) -> http.client.HTTPResponse:
         home = Origin.of(url)
         for _ in range(_REDIRECTS):
@@ -230,6 +233,44 @@ class Client:
             if 'rel="next"' in link and "<" in link:
                 url = urljoin(self.base, link[link.index("<") + 1 : link.index(">")])
         return tags
+
+    # ---- writing --------------------------------------------------------------------------------
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the repository has a blob already."""
+        try:
+            self._drop(self.request("HEAD", f"blobs/{digest}", actions=PUSH))
+        except RegistryError as error:
+            if error.http_status == 404:
+                return False
+            raise
+        return True
+
+    def begin_upload(self, digest: str, mount_from: str = "") -> str:
+        """Start an upload: its address, or "" when the blob was mounted from a repository."""
+        query = f"?mount={digest}&from={quote(mount_from, safe='')}" if mount_from else ""
+        response = self.request(
+            "POST", f"blobs/uploads/{query}", {"Content-Length": "0"}, b"", actions=PUSH
+        )
+        self._drop(response)
+        if response.status == 201:
+            return ""
+        location = response.headers.get("Location", "")
+        if not location:
+            raise RegistryError("BLOB_UPLOAD_INVALID", "the registry named no upload address", 500)
+        return urljoin(f"{self.base}/v2/{self.path}/", location)
+
+    def upload(self, location: str, digest: str, size: int, pieces: Iterable[bytes]) -> None:
+        """Send a blob in one piece to an upload's address."""
+        glue = "&" if "?" in location else "?"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        url = f"{location}{glue}digest={quote(digest)}"
+        self._drop(self.request("PUT", url, headers, pieces, actions=PUSH))
+
+    def put_manifest(self, reference: str, content: bytes, media_type: str) -> None:
+        """Store a manifest under a tag or digest."""
+        headers = {"Content-Type": media_type}
+        self._drop(self.request("PUT", f"manifests/{reference}", headers, content, actions=PUSH))
 
     def login(self) -> None:
         """Try the credentials at the registry. Raises RegistryError, LoginRefused, Unreachable."""

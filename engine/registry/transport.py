@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -78,7 +78,7 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: "bytes | None" = None,
+        body: "bytes | Iterable[bytes] | None" = None,
     ) -> http.client.HTTPResponse:
         """One request, one answer (no redirects, no errors by status). Raises Unreachable.
 
@@ -87,7 +87,8 @@ class Transport:
         origin = Origin.of(url)
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        for fresh in (False, True):
+        repeatable = body is None or isinstance(body, bytes)
+        for fresh in (False, True) if repeatable else (True,):
             connection = self._take(origin, fresh)
             reused = connection.sock is not None
             try:
