@@ -1,21 +1,87 @@
 """A created or running container, as seen through its conmon."""
 
-from engine.runtime.bundle import Exit
+import asyncio
+import contextlib
+import os
+import signal
+import time
+
+from engine.linux import cgroups, process
+from engine.runtime import conmon
+from engine.runtime.bundle import Bundle, Exit
+from engine.runtime.conmon import Folder
+from engine.runtime.hub import Hub
 from engine.runtime.streams import Streams
+
+_LOST = 137
 
 
 class Running:
     """A container under conmon. `pid` is its first process (0 once it ended before adoption)."""
 
-    pid: int
+    def __init__(self, bundle: Bundle, folder: Folder, pid: int, cgroup: str) -> None:
+        self.pid = pid
+        self.bundle = bundle
+        self.folder = folder
+        self.cgroup = cgroup
+        self._hub = Hub(folder.path, stdin=bundle.stdin, stdin_once=bundle.stdin_once)
+        self.follower: asyncio.Task[None] | None = None
+        self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> Exit:
         """Wait for the end; any number of tasks may wait, before or after it."""
-        raise RuntimeError
+        return await asyncio.shield(self._exit)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container has ended."""
+        return self._exit.done()
 
     async def attach(self) -> Streams:
         """Connect to the streams: all output from now on (from the beginning before start)."""
-        raise RuntimeError
+        return self._hub.attach()
 
     async def resize(self, height: int, width: int) -> None:
-        """Tell the terminal its size in characters."""
+        """Tell the terminal its size in characters (conmon takes up to 1000)."""
+        if self.bundle.terminal:
+            conmon.control(self.folder, f"1 {min(height, 1000)} {min(width, 1000)}\n")
+
+    def reopen_log(self) -> None:
+        """Have conmon open its log file again, after a rotation moved it away."""
+        conmon.control(self.folder, "2 0 0\n")
+
+    def watch(self, pidfd: int) -> None:
+        """Own the pidfd of conmon: its end is the container's."""
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
+            self.finish()
+
+        loop.add_reader(pidfd, gone)
+
+    def finish(self) -> None:
+        """conmon ended: read what it left. Without an exit file the container is lost."""
+        if self._exit.done():
+            return
+        with contextlib.suppress(OSError):
+            # conmon was killed: nobody holds the container's streams any more
+            if not self.folder.exit_file.exists() and self.pid:
+                process.send_signal(self.pid, signal.SIGKILL)
+        self._exit.set_result(read_exit(self.folder, self.cgroup))
+        self._hub.end()
+
+    def release(self) -> None:
+        """Let go of the descriptors; the container goes on."""
+        self._hub.end()
+
+
+def read_exit(folder: Folder, cgroup: str) -> Exit:
+    """How the container ended, from conmon's exit file and its cgroup, which must still exist."""
+    try:
+        code = int(folder.exit_file.read_text(encoding="ascii"))
+        finished = folder.exit_file.stat().st_mtime_ns
+    except (OSError, ValueError):
+        code, finished = _LOST, time.time_ns()
+    return Exit(code, finished, code != 0 and cgroups.oom_kills(cgroup) > 0)

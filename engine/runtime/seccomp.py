@@ -68,7 +68,8 @@ def custom(text: str, capabilities: tuple[str, ...]) -> dict[str, Any]:
 def _tighten(profile: dict[str, Any], capabilities: tuple[str, ...]) -> dict[str, Any]:
     """`profile` with Docker's refusals where it allows more, and its allowances by capability."""
     gated = {name for names in _GATES.values() for name in names.split()} | {"clone", "clone3"}
-    allowed, refused = [], []
+    allowed: list[str] = []
+    refused: list[str] = []
     for gate, names in _GATES.items():
         opened = any(name in capabilities for name in gate)
         (allowed if opened else refused).extend(names.split())

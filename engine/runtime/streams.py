@@ -11,7 +11,8 @@ class Streams(Protocol):
     """One client's view: iterate for output, write for input; closing twice is safe.
 
     Items are (STDOUT | STDERR, data); a terminal's output is all STDOUT. The iteration ends
-    when the process closed its output (or ended). It is a stream of bytes: item bounds mean nothing.
+    when the process closed its output (or ended).
+    Bounds of items mean nothing.
     """
 
     async def write(self, data: bytes) -> None:

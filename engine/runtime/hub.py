@@ -1,0 +1,222 @@
+"""One connection to a container's streams, shared by every client that is attached.
+
+conmon's `attach` socket is SOCK_SEQPACKET: a packet is a byte for the stream (2 stdout, 3
+stderr), then up to 8 KiB of output; packets the other way are input. conmon closes the container's
+stdin as soon as any of its clients leaves, so the engine is one client, not many.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from engine.runtime.inbox import Inbox, settle
+from engine.runtime.streams import STDERR, STDOUT
+
+_PACKET = 1 << 15
+_BATCH = 1 << 20
+_HELD = 4 << 20  # bytes that a slow client may have waiting before the container must wait
+_INPUT = 16 << 10  # conmon reads input in pieces of 32 KiB and drops the rest of a packet
+_STDERR_MARK = 3
+
+
+class Hub:
+    """The engine's side of the `attach` socket of one container."""
+
+    def __init__(self, folder: Path, *, stdin: bool, stdin_once: bool) -> None:
+        self._folder = folder
+        self._stdin = stdin
+        self._stdin_once = stdin_once
+        self._socket: socket.socket | None = None
+        self._clients: list[Attached] = []
+        self._buffer = bytearray()
+        self._reading = False
+        self._writable: asyncio.Future[None] | None = None
+        self._input = asyncio.Lock()
+        self._input_closed = False
+        self._claimed = False
+
+    def attach(self) -> "Attached":
+        """A new client; one of an ended container ends at once."""
+        client = Attached(self)
+        if self._socket is None and not self._connect():
+            client.inbox.end()
+            return client
+        self._clients.append(client)
+        self._resume()
+        return client
+
+    def _connect(self) -> bool:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        folder = os.open(self._folder, os.O_PATH | os.O_CLOEXEC)
+        try:
+            # by descriptor: the path of a socket may not be longer than 107 bytes
+            connection.connect(f"/proc/self/fd/{folder}/attach")
+        except OSError:
+            connection.close()
+            return False
+        finally:
+            os.close(folder)
+        connection.setblocking(False)
+        self._socket = connection
+        self._buffer = bytearray(_BATCH + _PACKET)
+        return True
+
+    def _resume(self) -> None:
+        if self._socket is not None and not self._reading:
+            self._reading = True
+            asyncio.get_running_loop().add_reader(self._socket, self._ready)
+
+    def _pause(self) -> None:
+        if self._socket is not None and self._reading:
+            self._reading = False
+            asyncio.get_running_loop().remove_reader(self._socket)
+
+    def _ready(self) -> None:
+        """Take every packet that waits, up to a batch, and hand out runs of one stream.
+
+        Each packet is received one byte early, so that its mark lands on the last byte of the
+        packet before, which is put back: the payloads lie side by side without a copy.
+        """
+        assert self._socket is not None
+        receive, buffer = self._socket.recv_into, self._buffer
+        view = memoryview(buffer)
+        start = end = 1
+        kind = 0
+        ended = False
+        while end < _BATCH:
+            saved = buffer[end - 1]
+            try:
+                size = receive(view[end - 1 : end - 1 + _PACKET])
+            except BlockingIOError:
+                break
+            except OSError:
+                size = 0
+            if size == 0:
+                ended = True
+                break
+            mark = buffer[end - 1]
+            buffer[end - 1] = saved
+            if mark != kind:
+                if end > start:
+                    self._give(kind, bytes(view[start:end]))
+                start, kind = end, mark
+            end += size - 1
+        if end > start:
+            self._give(kind, bytes(view[start:end]))
+        if ended:
+            self.end()
+
+    def _give(self, mark: int, data: bytes) -> None:
+        stream = STDERR if mark == _STDERR_MARK else STDOUT
+        for client in self._clients:
+            client.inbox.put(stream, data)
+        if any(client.inbox.held > _HELD for client in self._clients):
+            self._pause()
+
+    def consumed(self) -> None:
+        """A client took something: go on reading if none is too far behind."""
+        if not self._reading and all(client.inbox.held <= _HELD for client in self._clients):
+            self._resume()
+
+    def leave(self, client: "Attached") -> None:
+        """A client went away."""
+        if client not in self._clients:
+            return
+        self._clients.remove(client)
+        if self._clients or self._socket is None:
+            self.consumed()
+        elif not self._stdin or not self._stdin_once or self._claimed:
+            # conmon closes a stdin meant for one client when the connection goes
+            self._disconnect()
+
+    def end(self) -> None:
+        """The container's output is over."""
+        self._disconnect()
+        clients, self._clients = self._clients, []
+        for client in clients:
+            client.inbox.end()
+
+    def _disconnect(self) -> None:
+        if self._socket is None:
+            return
+        self._pause()
+        loop = asyncio.get_running_loop()
+        loop.remove_writer(self._socket)
+        self._socket.close()
+        self._socket = None
+        self._buffer = bytearray()
+        if self._writable is not None:
+            settle(self._writable)
+
+    async def write(self, data: bytes) -> None:
+        """Give input to the container, in order. Raises BrokenPipeError once it's over."""
+        if not self._stdin:
+            return
+        self._claimed = True
+        async with self._input:
+            view = memoryview(data)
+            for offset in range(0, len(view), _INPUT):
+                await self._send(view[offset : offset + _INPUT])
+
+    async def _send(self, packet: memoryview) -> None:
+        while True:
+            if self._socket is None or self._input_closed:
+                raise BrokenPipeError("the container's stdin is closed")
+            try:
+                self._socket.send(packet)
+                return
+            except BlockingIOError:
+                await self._wait_writable()
+            except OSError as error:
+                raise BrokenPipeError("the container's stdin is closed") from error
+
+    async def _wait_writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        connection = self._socket
+        assert connection is not None
+        self._writable = future = loop.create_future()
+        loop.add_writer(connection, settle, future)
+        try:
+            await future
+        finally:
+            if self._socket is connection:
+                loop.remove_writer(connection)
+
+    async def close_input(self) -> None:
+        """Close the container's stdin, if it was opened for one client only."""
+        if not (self._stdin and self._stdin_once) or self._input_closed:
+            return
+        self._claimed = True
+        async with self._input:
+            self._input_closed = True
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_WR)
+
+
+class Attached:
+    """One client's Streams on a hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.inbox = Inbox(hub.consumed)
+
+    def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
+        return self
+
+    async def __anext__(self) -> tuple[int, bytes]:
+        return await self.inbox.take()
+
+    async def write(self, data: bytes) -> None:
+        """Give input. Raises BrokenPipeError when the container closed stdin."""
+        await self._hub.write(data)
+
+    async def close_stdin(self) -> None:
+        """End the input, where Docker does (StdinOnce)."""
+        await self._hub.close_input()
+
+    def close(self) -> None:
+        """Let go; the container goes on."""
+        self.inbox.discard()
+        self._hub.leave(self)
