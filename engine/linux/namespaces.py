@@ -100,3 +100,12 @@ def netns_holders() -> dict[int, int]:
             with contextlib.suppress(OSError):
                 holders.setdefault(os.stat(f"/proc/{entry}/ns/net").st_ino, int(entry))
     return holders
+
+
+def bind_process(pid: int, path: Path) -> None:
+    """Keep the network namespace of process `pid` at the file `path`. Raises OSError."""
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        bind(descriptor, path)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,8 @@
 """Networks: bridges, addresses, published ports and names of containers."""
 
-from engine.networks.controller import Controller, HostPorts
+from engine.networks.controller import Controller
 from engine.networks.network import Network, Pool
+from engine.networks.publishing import HostPorts
 from engine.networks.records import (
     Binding,
     Endpoint,

@@ -97,26 +97,24 @@ class Channel:
         with self._lock:
             first = self._sequence + 1
             self._sequence += len(messages) + 2
-            last = first + len(messages) + 1
-            encoded = [begin.encode(first)]
-            encoded += [one.encode(first + 1 + at) for at, one in enumerate(messages)]
-            # Only the end asks for an answer: the kernel tells failures of the others anyhow.
-            encoded.append(Message(end.kind, end.flags | NLM_F_ACK, end.body).encode(last))
-            self._socket.send(b"".join(encoded))
-            found: NetlinkError | None = None
-            done = False
-            while not done:
-                for reply in self._receive():
-                    if reply.kind != NLMSG_ERROR or not first <= reply.sequence <= last:
-                        continue
-                    index = reply.sequence - first - 1
-                    about = messages[index].about if 0 <= index < len(messages) else "commit"
-                    error = _error(reply, about)
-                    found = found or error
-                    # A batch that failed as a whole (no memory, no permission) ends at its begin.
-                    done = done or reply.sequence in (first, last)
-            if found:
-                raise found
+            batch = [begin, *messages, end]
+            # One answer is enough, failures are told anyhow; not on `end`: kernels before 6.10
+            # don't answer that.
+            last = messages[-1]
+            batch[-2] = Message(last.kind, last.flags | NLM_F_ACK, last.body, last.about)
+            self._socket.send(b"".join(one.encode(first + at) for at, one in enumerate(batch)))
+            self._committed(batch, first)
+
+    def _committed(self, batch: Sequence[Message], first: int) -> None:
+        while True:
+            for reply in self._receive():
+                at = reply.sequence - first
+                if reply.kind != NLMSG_ERROR or not 0 <= at < len(batch):
+                    continue
+                if error := _error(reply, batch[at].about):
+                    raise error
+                if at == len(batch) - 2:
+                    return
 
     def ask(self, message: Message) -> list[Reply]:
         """One request that is answered by one message, or a dump. Raises NetlinkError."""

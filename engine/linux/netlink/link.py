@@ -37,7 +37,8 @@ _IFLA_INFO_DATA = 2
 _IFLA_NUM_TX_QUEUES = 31
 _IFLA_NUM_RX_QUEUES = 32
 _VETH_INFO_PEER = 1
-_IFLA_BRPORT_MODE = 4
+_IFLA_BRPORT_STATE = 1
+_IFLA_BRPORT_FLUSH = 24
 _IFLA_BRPORT_ISOLATED = 33
 _IFINFO = struct.Struct("=BxHiII")
 _AF_BRIDGE = 7
@@ -119,12 +120,16 @@ def create_veth(pair: Veth) -> Message:
     return Message(RTM_NEWLINK, _CREATE, _body(*parts, up=True), f"create veth {pair.name}")
 
 
-def set_port(index: int, *, hairpin: bool, isolated: bool) -> Message:
-    """Settings of a bridge's port: back to the sender, and no talk to other isolated ports."""
-    port = nested(
-        _IFLA_PROTINFO, u8(_IFLA_BRPORT_MODE, hairpin), u8(_IFLA_BRPORT_ISOLATED, isolated)
-    )
-    return Message(RTM_NEWLINK, 0, _body(port, index=index, family=_AF_BRIDGE), "set bridge port")
+def isolate_port(index: int) -> Message:
+    """Let a bridge's port talk to no other isolated port."""
+    port = nested(_IFLA_PROTINFO, u8(_IFLA_BRPORT_ISOLATED, 1))
+    return Message(RTM_NEWLINK, 0, _body(port, index=index, family=_AF_BRIDGE), "isolate port")
+
+
+def cut_port(index: int) -> Message:
+    """Stop a bridge's port from passing anything, and forget what was learnt from it."""
+    port = nested(_IFLA_PROTINFO, u8(_IFLA_BRPORT_STATE, 0), attribute(_IFLA_BRPORT_FLUSH))
+    return Message(RTM_NEWLINK, 0, _body(port, index=index, family=_AF_BRIDGE), "cut port off")
 
 
 def set_up(index: int, up: bool = True) -> Message:

@@ -3,7 +3,8 @@
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Container, Iterator
 
 from engine.linux.netlink.channel import Channel
 from engine.linux.netlink.message import (
@@ -48,14 +49,16 @@ def _default(index: int, gateway: str) -> bytes:
     return header + attribute(_RTA_GATEWAY, parsed.packed) + u32(_RTA_OIF, index)
 
 
-def routed_networks(channel: Channel) -> Iterator[AnyNetwork]:
-    """Destinations of the main table, default routes left out."""
+def routed_networks(channel: Channel, without: Container[int] = ()) -> Iterator[AnyNetwork]:
+    """Destinations of the main table; default routes and interfaces `without` are left out."""
     body = _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
     for reply in channel.ask(Message(RTM_GETROUTE, NLM_F_DUMP, body, "list routes")):
         if reply.kind != RTM_NEWROUTE:
             continue
         _, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(reply.body)
         found = attributes(reply.body[_RTMSG.size :])
+        if int.from_bytes(found.get(_RTA_OIF, b"\0"), sys.byteorder) in without:
+            continue
         if table == _RT_TABLE_MAIN and kind == _RTN_UNICAST and length and _RTA_DST in found:
             address = ipaddress.ip_address(found[_RTA_DST])
             yield ipaddress.ip_network(f"{address}/{length}", strict=False)

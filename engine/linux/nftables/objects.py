@@ -16,6 +16,7 @@ from engine.linux.netlink.message import (
     nested,
     text,
 )
+from engine.linux.netlink.message import attribute as raw
 from engine.linux.nftables.expressions import value, verdict_value
 
 INET = 1
@@ -121,6 +122,9 @@ def add_set(
         data_type, data_length = _joined(data)
         parts += [be32(6, data_type), be32(7, data_length)]
     parts.append(be32(10, number))
+    if key_type == TYPE_IFNAME:
+        # without this note `nft list` takes the name for a number of network byte order
+        parts.append(raw(13, struct.pack("=BBI", 0, 4, 1)))
     return _message(_NEWSET, NLM_F_CREATE, *parts, about=f"add set {name}")
 
 

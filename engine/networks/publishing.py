@@ -1,0 +1,150 @@
+"""Published ports of a container: held, asked from the user's machine, given back."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from engine.errors import BadRequest, EngineError
+from engine.networks.ports import Ports, PortTaken
+from engine.networks.records import Binding, Endpoint, PortRequest
+
+_ANY = ("0.0.0.0", "::")
+
+
+class HostPorts(Protocol):
+    """The desktop's side of published ports; `hostlink.HostLink` satisfies it."""
+
+    async def publish(self, protocol: str, host_ip: str, host_port: int, guest_port: int) -> int:
+        """Open the port on the user's machine and return it; an EngineError says why not."""
+        ...
+
+    async def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
+        """Close the port on the user's machine; never fails."""
+        ...
+
+    def adopt(self, protocol: str, host_ip: str, host_port: int, guest_port: int) -> None:
+        """The port is in force since before the engine started."""
+        ...
+
+
+class Publisher:
+    """Takes and gives back the published ports of containers."""
+
+    def __init__(self, ports: Ports) -> None:
+        self.host: HostPorts | None = None
+        self._ports = ports
+
+    async def take(
+        self, requests: Iterable[PortRequest], endpoint: Endpoint, default_ip: str
+    ) -> tuple[Binding, ...]:
+        """Hold all ports, or none: EngineError says which one failed and why."""
+        taken: list[Binding] = []
+        try:
+            for request in requests:
+                for host_ip, target in _addresses(request, endpoint, default_ip):
+                    taken.append(await self._take_one(request, host_ip, target))
+        except BaseException:
+            await self.give_back(taken)
+            raise
+        return tuple(taken)
+
+    async def _take_one(self, request: PortRequest, host_ip: str, target: str) -> Binding:
+        first, last = request.host_port_start, request.host_port_end
+        if self.host is None:
+            port = self._ports.take(request.protocol, host_ip, first, last)
+            return _binding(request, host_ip, port, port, target)
+        return await self._take_of_host(self.host, request, host_ip, target)
+
+    async def _take_of_host(
+        self, host: HostPorts, request: PortRequest, host_ip: str, target: str
+    ) -> Binding:
+        """In a VM the number has to be free on the user's machine; here any will do."""
+        first, last = request.host_port_start, request.host_port_end
+        any_ip = "::" if ":" in target else "0.0.0.0"
+        guest = self._guest_port(request.protocol, any_ip, first)
+        failure: EngineError | None = None
+        try:
+            for wanted in range(first, max(first, last) + 1):
+                try:
+                    port = await host.publish(request.protocol, host_ip, wanted, guest)
+                    return _binding(request, host_ip, port, guest, target)
+                except EngineError as error:
+                    failure = error
+            raise failure or EngineError("no port to publish")
+        except BaseException:
+            self._ports.release(request.protocol, any_ip, guest)
+            raise
+
+    def _guest_port(self, protocol: str, any_ip: str, wanted: int) -> int:
+        try:
+            return self._ports.take(protocol, any_ip, wanted, wanted)
+        except PortTaken:
+            return self._ports.take(protocol, any_ip, 0, 0)
+
+    async def give_back(self, bindings: Sequence[Binding]) -> None:
+        """Let go of ports; twice is safe."""
+        for one in bindings:
+            self._ports.release(one.protocol, self.listening_ip(one), one.guest_port)
+        if self.host is not None:
+            for one in bindings:
+                await self.host.withdraw(one.protocol, one.host_ip, one.host_port)
+
+    def adopt(self, bindings: Sequence[Binding]) -> None:
+        """Hold the ports of a container that an earlier engine started."""
+        for one in bindings:
+            self._ports.adopt(one.protocol, self.listening_ip(one), one.guest_port)
+            if self.host is not None:
+                self.host.adopt(one.protocol, one.host_ip, one.host_port, one.guest_port)
+
+    def listening_ip(self, binding: Binding) -> str:
+        """The address on the engine's machine that the port is taken on."""
+        if self.host is None:
+            return binding.host_ip
+        return "::" if ":" in binding.container_ip else "0.0.0.0"
+
+    def in_force(self, bindings: Iterable[Binding]) -> list[Binding]:
+        """The bindings as the firewall needs them: with the address on the engine's machine."""
+        return [
+            Binding(
+                one.container_port,
+                one.protocol,
+                self.listening_ip(one),
+                one.host_port,
+                one.guest_port,
+                one.container_ip,
+            )
+            for one in bindings
+        ]
+
+
+def _binding(
+    request: PortRequest, host_ip: str, host_port: int, guest_port: int, target: str
+) -> Binding:
+    return Binding(
+        container_port=request.container_port,
+        protocol=request.protocol,
+        host_ip=host_ip,
+        host_port=host_port,
+        guest_port=guest_port,
+        container_ip=target,
+    )
+
+
+def _addresses(request: PortRequest, endpoint: Endpoint, default_ip: str) -> list[tuple[str, str]]:
+    """Host addresses to publish on, each with the container's address of the same version."""
+    host_ip = request.host_ip
+    if not host_ip:
+        pairs = [(default_ip, endpoint.ipv4)] if endpoint.ipv4 else []
+        if endpoint.ipv6 and default_ip in _ANY:
+            pairs.append(("::", endpoint.ipv6))
+        return pairs
+    try:
+        version = ipaddress.ip_address(host_ip).version
+    except ValueError as error:
+        raise BadRequest(f"invalid IP address: {host_ip}") from error
+    target = endpoint.ipv4 if version == 4 else endpoint.ipv6
+    if not target:
+        raise BadRequest(
+            f"can't publish {request.key} on {host_ip}: the container has no IPv{version} address"
+        )
+    return [(host_ip, target)]

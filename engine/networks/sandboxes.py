@@ -1,0 +1,304 @@
+"""Sandboxes of running containers: opened whole or not at all, closed, taken up again."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.linux import conntrack, namespaces, netlink
+from engine.networks import plumbing, resolver
+from engine.networks.addresses import mac_of
+from engine.networks.bridges import Bridges, mtu_of, rules_of, talks
+from engine.networks.firewall import Firewall
+from engine.networks.identity import Identity
+from engine.networks.network import Network
+from engine.networks.publishing import Publisher
+from engine.networks.records import (
+    Binding,
+    Endpoint,
+    EndpointConfig,
+    PortRequest,
+    Sandbox,
+    SandboxRequest,
+)
+from engine.networks.store import Store
+
+_log = logging.getLogger(__name__)
+_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+
+
+@dataclass
+class Opened:
+    """A container and its sandbox."""
+
+    request: SandboxRequest
+    sandbox: Sandbox
+
+
+class Sandboxes:
+    """The sandboxes of one engine, by container id."""
+
+    def __init__(
+        self,
+        run: Path,
+        identity: Identity,
+        store: Store,
+        bridges: Bridges,
+        firewall: Firewall,
+        publisher: Publisher,
+    ) -> None:
+        self._folder = run / "netns"
+        self._identity = identity
+        self._store = store
+        self._bridges = bridges
+        self._firewall = firewall
+        self._publisher = publisher
+        self._opened: dict[str, Opened] = {}
+
+    def get(self, container_id: str) -> Opened | None:
+        """The open sandbox of a container, or None."""
+        return self._opened.get(container_id)
+
+    def all(self) -> Iterator[Opened]:
+        """All open sandboxes."""
+        return iter(list(self._opened.values()))
+
+    async def open(self, request: SandboxRequest) -> Sandbox:
+        """Make a sandbox. Raises EngineError and leaves nothing behind when it can't be made."""
+        if request.container_id in self._opened:
+            await self.close(request.container_id)
+        networks = {name: self._store.resolve(name) for name in request.endpoints}
+        if any(network.driver == "host" for network in networks.values()):
+            sandbox = self._of_host(networks)
+        else:
+            sandbox = await self._make(request, networks)
+        self._opened[request.container_id] = Opened(request, sandbox)
+        return sandbox
+
+    def _of_host(self, networks: Mapping[str, Network]) -> Sandbox:
+        endpoints = {n.name: Endpoint(secrets.token_hex(32), n.id) for n in networks.values()}
+        return Sandbox(None, endpoints, resolv_conf=resolver.host_resolv_conf())
+
+    async def _make(self, request: SandboxRequest, networks: Mapping[str, Network]) -> Sandbox:
+        async with contextlib.AsyncExitStack() as undo:
+            endpoints: dict[str, Endpoint] = {}
+            for name, config in request.endpoints.items():
+                network = networks[name]
+                endpoint = self.endpoint(request, network, config, f"eth{len(endpoints)}")
+                undo.callback(self.release, network, endpoint)
+                endpoints[network.name] = endpoint
+            way_out = self.way_out(request, endpoints)
+            bindings = await self._take_ports(request, endpoints, way_out)
+            undo.push_async_callback(self._publisher.give_back, bindings)
+            path = self._folder / request.container_id
+            sandbox = Sandbox(path, endpoints, bindings, self._resolv_conf(endpoints))
+            try:
+                inode = await namespaces.in_thread(lambda: self._build(sandbox, way_out))
+            except OSError as error:
+                raise EngineError(
+                    f"failed to set up container networking: {error.strerror or error}"
+                ) from error
+            undo.pop_all()
+            return replace(sandbox, netns_inode=inode)
+
+    def endpoint(
+        self, request: SandboxRequest, network: Network, config: EndpointConfig, link: str
+    ) -> Endpoint:
+        """Addresses in a network for a container. Raises EngineError."""
+        endpoint_id = secrets.token_hex(32)
+        if network.driver == "null":
+            return Endpoint(endpoint_id, network.id)
+        spaces = self._store.spaces(network)
+        ipv4, prefix4, gateway4 = spaces.take(4, config.ipv4)
+        try:
+            ipv6, prefix6, gateway6 = spaces.take(6, config.ipv6)
+        except BaseException:
+            if ipv4:
+                spaces.release(ipv4)
+            raise
+        return Endpoint(
+            id=endpoint_id,
+            network_id=network.id,
+            mac=config.mac.lower().replace("-", ":") or mac_of(ipv4, ipv6),
+            ipv4=ipv4,
+            prefix4=prefix4,
+            gateway4="" if network.internal else gateway4,
+            ipv6=ipv6,
+            prefix6=prefix6,
+            gateway6="" if network.internal else gateway6,
+            host_link=self._identity.veth(endpoint_id),
+            link=link,
+            names=names_of(request, config),
+        )
+
+    def release(self, network: Network, endpoint: Endpoint) -> None:
+        """Take an endpoint's addresses back."""
+        with contextlib.suppress(KeyError):
+            spaces = self._store.spaces(network)
+            for address in (endpoint.ipv4, endpoint.ipv6):
+                if address:
+                    spaces.release(address)
+
+    def way_out(self, request: SandboxRequest, endpoints: Mapping[str, Endpoint]) -> str:
+        """The network that the default route goes through: the highest priority, then by name."""
+        configs = {self._store.resolve(name).name: c for name, c in request.endpoints.items()}
+        ways = [name for name, one in endpoints.items() if one.gateway4 or one.gateway6]
+
+        def order(name: str) -> tuple[int, str]:
+            config = configs.get(name)
+            return (-(config.gw_priority if config else 0), name)
+
+        return min(ways, key=order, default="")
+
+    async def _take_ports(
+        self, request: SandboxRequest, endpoints: Mapping[str, Endpoint], way_out: str
+    ) -> tuple[Binding, ...]:
+        if not way_out:
+            return ()
+        endpoint = endpoints[way_out]
+        network = self._store.resolve(endpoint.network_id)
+        default = network.options.get(_HOST_BINDING) or "0.0.0.0"
+        try:
+            return await self._publisher.take(_requests(request), endpoint, default)
+        except EngineError as error:
+            error.message = (
+                "failed to set up container networking: driver failed programming external "
+                f"connectivity on endpoint {request.name} ({endpoint.id}): {error.message}"
+            )
+            raise
+
+    def _build(self, sandbox: Sandbox, way_out: str) -> int:
+        """In a thread of its own: namespace, interfaces, then the ports."""
+        assert sandbox.netns is not None
+        wires = [
+            self.wire(self._store.resolve(one.network_id), one, name == way_out)
+            for name, one in sandbox.endpoints.items()
+            if one.host_link
+        ]
+        group = self._identity.group
+        inode = plumbing.build(self._bridges.channel, sandbox.netns, wires, group)
+        try:
+            self._publish(sandbox)
+        except BaseException:
+            namespaces.remove_netns(sandbox.netns)
+            raise
+        return inode
+
+    def _publish(self, sandbox: Sandbox) -> None:
+        if not self._firewall.standing():
+            self.rebuild_rules()
+        self._firewall.publish(self._publisher.in_force(sandbox.bindings))
+
+    def rebuild_rules(self) -> None:
+        """Make the whole table again, as the records have it."""
+        rules = [rules_of(one) for one in self._store.all() if one.bridge]
+        bindings = [one for opened in self.all() for one in opened.sandbox.bindings]
+        self._firewall.rebuild(rules, self._publisher.in_force(bindings))
+
+    def wire(self, network: Network, endpoint: Endpoint, default: bool) -> plumbing.Wire:
+        """An interface to be made, below a bridge that is there."""
+        return plumbing.Wire(
+            endpoint=endpoint,
+            bridge=self._bridges.ensure(network),
+            mtu=mtu_of(network),
+            isolated=not talks(network),
+            default4=default,
+            default6=default,
+        )
+
+    def _resolv_conf(self, endpoints: Mapping[str, Endpoint]) -> str:
+        machine = resolver.machine_resolver()
+        return machine.render()
+
+    def rename(self, container_id: str, name: str) -> None:
+        """The container's new name counts from now on."""
+        opened = self._opened.get(container_id)
+        if opened is None:
+            return
+        opened.request = replace(opened.request, name=name)
+        configs = {self._store.resolve(n).name: c for n, c in opened.request.endpoints.items()}
+        endpoints = {
+            network: replace(one, names=names_of(opened.request, configs[network]))
+            for network, one in opened.sandbox.endpoints.items()
+        }
+        opened.sandbox = replace(opened.sandbox, endpoints=endpoints)
+
+    async def close(self, container_id: str) -> Opened | None:
+        """Take a sandbox apart; returns what it was, None when there was none."""
+        opened = self._opened.pop(container_id, None)
+        if opened is None or opened.sandbox.netns is None:
+            return opened
+        await asyncio.to_thread(self._take_apart, opened.sandbox)
+        await self._publisher.give_back(opened.sandbox.bindings)
+        for endpoint in opened.sandbox.endpoints.values():
+            with contextlib.suppress(EngineError):
+                self.release(self._store.resolve(endpoint.network_id), endpoint)
+        return opened
+
+    def _take_apart(self, sandbox: Sandbox) -> None:
+        assert sandbox.netns is not None
+        try:
+            self._firewall.withdraw(self._publisher.in_force(sandbox.bindings))
+            plumbing.quiet(self._bridges.channel, list(sandbox.endpoints.values()))
+            namespaces.remove_netns(sandbox.netns)
+            datagrams = {b.container_ip for b in sandbox.bindings if b.protocol == "udp"}
+            if datagrams:
+                with netlink.Channel(netlink.NETLINK_NETFILTER) as channel:
+                    conntrack.forget(channel, datagrams, socket.IPPROTO_UDP)
+        except OSError as error:
+            _log.error("network of %s is not all gone: %s", sandbox.netns.name[:12], error)
+
+    async def restore(self, live: Sequence[tuple[SandboxRequest, Sandbox]]) -> None:
+        """Take up the sandboxes that still live; sweep what no record knows."""
+        for request, sandbox in live:
+            self._opened[request.container_id] = Opened(request, sandbox)
+            for endpoint in sandbox.endpoints.values():
+                with contextlib.suppress(EngineError):
+                    spaces = self._store.spaces(self._store.resolve(endpoint.network_id))
+                    for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+                        spaces.adopt(address)
+            self._publisher.adopt(sandbox.bindings)
+        await asyncio.to_thread(self._restore)
+
+    def _restore(self) -> None:
+        kept = {one.bridge for one in self._store.all() if one.bridge}
+        for opened in self.all():
+            kept |= {one.host_link for one in opened.sandbox.endpoints.values() if one.host_link}
+        for name in self._bridges.sweep(frozenset(kept)):
+            _log.info("removed interface %s that an earlier run left", name)
+        for network in self._store.all():
+            if network.bridge:
+                self._bridges.ensure(network)
+        self.rebuild_rules()
+        self._bind_again()
+
+    def _bind_again(self) -> None:
+        wanted = {o.sandbox.netns: o.sandbox.netns_inode for o in self.all() if o.sandbox.netns}
+        for path in self._folder.glob("*") if self._folder.is_dir() else ():
+            if path not in wanted:
+                namespaces.remove_netns(path)
+        missing = {p: inode for p, inode in wanted.items() if namespaces.inode_at(p) != inode}
+        holders = namespaces.netns_holders() if missing else {}
+        for path, inode in missing.items():
+            if inode in holders:
+                namespaces.bind_process(holders[inode], path)
+
+
+def _requests(request: SandboxRequest) -> Iterable[PortRequest]:
+    yield from request.ports
+    asked = {port.key for port in request.ports}
+    for key in request.publish_all_exposed:
+        if key not in asked:
+            number, _, protocol = key.partition("/")
+            yield PortRequest(int(number), protocol or "tcp")
+
+
+def names_of(request: SandboxRequest, config: EndpointConfig) -> tuple[str, ...]:
+    """The names that a container answers to in a network, each once (`DNSNames` of the API)."""
+    wanted = (request.name, *config.aliases, request.container_id[:12], request.hostname)
+    return tuple(dict.fromkeys(filter(None, wanted)))
