@@ -5,7 +5,17 @@ from typing import Any, Protocol
 
 from engine.api.http import Request, Response, Route, json_response
 from engine.api.images import credentials
-from engine.registry.platforms import Platform
+
+
+class Platform(Protocol):
+    """A platform that the image is there for."""
+
+    @property
+    def os(self) -> str: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
 
 
 class Backend(Protocol):
