@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.containers.container import Container
@@ -14,6 +15,7 @@ from engine.containers.paths import make_folder, resolve_in
 from engine.containers.record import MountPoint, Record
 from engine.errors import EngineError
 from engine.linux import mounts
+from engine.linux.mounts import Mount
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +23,15 @@ _log = logging.getLogger(__name__)
 class Roots:
     """Mounts the overlay of a container at CONTAINERS/ID/rootfs; volumes and binds beside it."""
 
-    def __init__(self, neighbours: Neighbours, settings: Settings) -> None:
+    def __init__(
+        self,
+        neighbours: Neighbours,
+        settings: Settings,
+        *,
+        mount: Callable[[Mount], None] = mounts.mount,
+        unmount: Callable[..., bool] = mounts.unmount,
+    ) -> None:
+        self._mount, self._unmount = mount, unmount
         self._snapshots = neighbours.snapshots
         self._volumes = neighbours.volumes
         self._events = neighbours.events
@@ -38,13 +48,13 @@ class Roots:
     def mount(self, id: str) -> Path:
         """Mount the root; blocks for well under a millisecond. Raises OSError, NotFound."""
         target = self.path(id)
-        mounts.mount(self._snapshots.mount_of(id, target))
+        self._mount(self._snapshots.mount_of(id, target))
         return target
 
     def unmount(self, id: str) -> None:
         """Unmount the root (at once or when its last user is gone); nothing mounted is fine."""
         with contextlib.suppress(OSError):
-            while mounts.unmount(self.path(id), lazy=True):
+            while self._unmount(self.path(id), lazy=True):
                 continue
 
     def inside(self, container: Container) -> Path:

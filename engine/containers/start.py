@@ -95,6 +95,7 @@ class Starter:
             return await self._neighbours.networks.open(sandbox_request(record))
         except EngineError as error:
             error.message = f"failed to set up container networking: {error.message}"
+            error.args = (error.message,)
             raise
 
     def _write_files(self, container: Container, sandbox: Sandbox) -> None:

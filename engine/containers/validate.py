@@ -198,7 +198,7 @@ def _check_runtime(host: Mapping[str, Any]) -> None:
 
 
 def check_devices(host: Mapping[str, Any]) -> None:
-    """Raises EngineError for GPUs and the like: nothing here hands them out. At start, as dockerd."""
+    """Raises EngineError for GPUs and the like: nothing hands them out. At start, as dockerd."""
     if host.get("DeviceRequests"):
         request = host["DeviceRequests"][0] or {}
         wanted = " ".join(f"[{' '.join(group)}]" for group in request.get("Capabilities") or [])

@@ -37,13 +37,15 @@ class Containers:
     The acts of `Lifecycle`, `Changer` and `Creator` appear here under their own names.
     """
 
-    def __init__(self, neighbours: Neighbours, settings: Settings) -> None:
+    def __init__(
+        self, neighbours: Neighbours, settings: Settings, roots: Roots | None = None
+    ) -> None:
         settings.folder.mkdir(parents=True, exist_ok=True)
         self._neighbours = neighbours
         self._settings = settings
         self._tasks = Tasks()
         self.store = store = Store(neighbours.database, neighbours.events)
-        self._roots = roots = Roots(neighbours, settings)
+        self._roots = roots = roots or Roots(neighbours, settings)
         self._starter = Starter(store, roots, neighbours, settings)
         self.lifecycle = life = Lifecycle(store, roots, self._starter, neighbours, self._tasks)
         self.execs = Execs(store, roots, neighbours, settings, self._tasks)
