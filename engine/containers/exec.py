@@ -201,7 +201,9 @@ class Execs:
 
     def _process(self, session: Session, console_size: tuple[int, int] | None) -> dict[str, Any]:
         request, record = session.request, session.container.record
-        document = json.loads((self._settings.folder / record.id / "config.json").read_text())
+        running = session.container.require_live()
+        # a container of an earlier engine was adopted without its document
+        document = running.bundle.spec or json.loads(running.folder.config.read_text())
         user = None
         if request.user:
             root = Path(self._roots.inside(session.container))

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.containers.container import Container
-from engine.containers.copyup import copy_up
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.paths import make_folder, resolve_in
 from engine.containers.record import MountPoint, Record
@@ -34,7 +33,6 @@ class Roots:
         self._mount, self._unmount = mount, unmount
         self._snapshots = neighbours.snapshots
         self._volumes = neighbours.volumes
-        self._events = neighbours.events
         self._folder = settings.folder
 
     def folder(self, id: str) -> Path:
@@ -94,11 +92,9 @@ class Roots:
         root = self.mount(record.id)
         try:
             for point in wanted:
-                source = await self._volumes.mount(point.name, record.id)
-                try:
-                    await asyncio.to_thread(copy_up, root, point.destination, source)
-                finally:
-                    await self._volumes.unmount(point.name, record.id)
+                source = await asyncio.to_thread(resolve_in, root, point.destination)
+                if await asyncio.to_thread(source.is_dir):
+                    await self._volumes.populate(point.name, source)
         finally:
             self.unmount(record.id)
 
@@ -106,8 +102,13 @@ class Roots:
         """Mount the volumes that need it and make missing bind sources."""
         for point in record.mounts:
             if point.type == "volume":
-                point.source = str(await self._volumes.mount(point.name, record.id))
-                self._tell_volume("mount", point, record)
+                attributes = {
+                    "destination": point.destination,
+                    "propagation": point.propagation,
+                    "read/write": "true" if point.writable else "false",
+                }
+                where = await self._volumes.mount(point.name, record.id, attributes)
+                point.source = str(where)
             elif point.type == "bind" and point.create_source:
                 await asyncio.to_thread(make_source, point)
 
@@ -118,28 +119,8 @@ class Roots:
                 continue
             try:
                 await self._volumes.unmount(point.name, record.id)
-                self._events.publish(
-                    "volume",
-                    "unmount",
-                    point.name,
-                    {"container": record.id, "driver": point.driver},
-                )
             except (EngineError, OSError) as error:
                 _log.warning("unmount of volume %s: %s", point.name, error)
-
-    def _tell_volume(self, action: str, point: MountPoint, record: Record) -> None:
-        self._events.publish(
-            "volume",
-            action,
-            point.name,
-            {
-                "container": record.id,
-                "destination": point.destination,
-                "driver": point.driver,
-                "propagation": point.propagation,
-                "read/write": "true" if point.writable else "false",
-            },
-        )
 
     def make_working_folder(self, root: Path, record: Record) -> None:
         """Make the working directory inside the mounted root, as dockerd does."""

@@ -230,7 +230,10 @@ class FakeVolumes:
     async def remove(self, name: str, *, force: bool = False) -> None:
         del self.held[name]
 
-    async def mount(self, name: str, container_id: str) -> Path:
+    async def populate(self, name: str, source: Path) -> bool:
+        return False
+
+    async def mount(self, name: str, container_id: str, attributes: Any = None) -> Path:
         return self.held[name].mountpoint
 
     async def unmount(self, name: str, container_id: str) -> None:
