@@ -14,18 +14,28 @@ from image_build.recipe import CHECKOUT, Architecture
 from image_build.run import run
 
 # Runs in the target's version of Python. Files never change in the image, so that nothing needs
-# to be compared at import ("unchecked hash"); the standard library goes without docstrings.
-# The engine keeps its own: a dataclass without one computes its signature at each start.
+# to be compared at import ("unchecked hash"); the standard library goes without docstrings, under
+# the name that an ordinary start looks for. The engine keeps its own: a dataclass without one
+# computes its signature at each start.
 COMPILER = """
-import compileall, py_compile, sys
+import importlib.util, os, py_compile, sys
+root, failed = sys.argv[1], False
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-done = True
 for argument in sys.argv[2:]:
-    level, _, folder = argument.partition(':')
-    prefix = folder[len(sys.argv[1]):]
-    done &= compileall.compile_dir(folder, maxlevels=30, ddir=prefix, quiet=1, force=True,
-                                   optimize=int(level), invalidation_mode=mode)
-sys.exit(0 if done else 1)
+    level, _, top = argument.partition(':')
+    for folder, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not name.endswith('.py') or os.path.islink(path):
+                continue
+            try:
+                py_compile.compile(path, cfile=importlib.util.cache_from_source(path),
+                                   dfile=path[len(root):], doraise=True, optimize=int(level),
+                                   invalidation_mode=mode)
+            except py_compile.PyCompileError as error:
+                failed = True
+                print(error.msg, file=sys.stderr)
+sys.exit(1 if failed else 0)
 """
 # What pip calls the C libraries that Debian trixie satisfies (glibc 2.41).
 MANYLINUX = ("manylinux_2_28", "manylinux2014", "manylinux_2_17", "manylinux_2_5", "manylinux1")

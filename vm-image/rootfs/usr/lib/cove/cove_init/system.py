@@ -1,11 +1,40 @@
-"""System calls that Python's own modules lack, by libc."""
+"""System calls that Python's own modules lack, by libc.
+
+`ctypes` is four times as dear to import as the `_ctypes` that it stands on, so PID 1 goes without.
+"""
 
 from __future__ import annotations
 
-import ctypes
+import _ctypes
 import os
+import struct
 
-libc = ctypes.CDLL(None, use_errno=True)
+
+class Int(_ctypes._SimpleCData):
+    """C's int."""
+
+    _type_ = "i"
+
+
+class ULong(_ctypes._SimpleCData):
+    """C's unsigned long."""
+
+    _type_ = "L"
+
+
+class Function(_ctypes.CFuncPtr):
+    """A C function that returns an int and may set errno; bytes are passed as strings."""
+
+    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+    _restype_ = Int
+
+
+_libc = _ctypes.dlopen(None, 0)
+
+
+def function(name: str) -> Function:
+    """A function of libc."""
+    return Function(_ctypes.dlsym(_libc, name))
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_NOATIME, MS_REC, MS_SHARED = 1024, 16384, 1 << 20
@@ -20,19 +49,19 @@ FINIT_MODULE = {"x86_64": 313, "aarch64": 273}
 def check(result: int, subject: str) -> None:
     """Raise OSError for a failed call, with what it was about."""
     if result != 0:
-        code = ctypes.get_errno()
+        code = _ctypes.get_errno()
         raise OSError(code, os.strerror(code), subject)
 
 
 def mount(source: str, target: str, type: str = "", flags: int = 0, options: str = "") -> None:
     """mount(2)."""
     words = [word.encode() or None for word in (source, target, type)]
-    check(libc.mount(*words, ctypes.c_ulong(flags), options.encode() or None), target)
+    check(function("mount")(*words, ULong(flags), options.encode() or None), target)
 
 
 def unmount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
-    check(libc.umount2(target.encode(), flags), target)
+    check(function("umount2")(target.encode(), flags), target)
 
 
 def insert_module(path: str) -> None:
@@ -40,7 +69,7 @@ def insert_module(path: str) -> None:
     number = FINIT_MODULE[os.uname().machine]
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if libc.syscall(number, fd, b"", 0) != 0 and (code := ctypes.get_errno()) != 17:
+        if function("syscall")(ULong(number), ULong(fd), b"", ULong(0)) != 0 and (code := _ctypes.get_errno()) != 17:
             raise OSError(code, os.strerror(code), path)
     finally:
         os.close(fd)
@@ -48,13 +77,13 @@ def insert_module(path: str) -> None:
 
 def set_limit(resource: int, value: int) -> None:
     """Soft and hard limit of this process, which all later ones inherit."""
-    pair = (ctypes.c_uint64 * 2)(value, value)
-    check(libc.setrlimit(resource, pair), f"limit {resource}")
+    pair = struct.pack("=QQ", value, value)
+    check(function("setrlimit")(resource, pair), f"limit {resource}")
 
 
 def reboot(command: int) -> None:
     """reboot(2): power off or restart at once."""
-    libc.reboot(ctypes.c_int(ctypes.c_uint32(command).value if command < 2**31 else command - 2**32))
+    function("reboot")(Int(command - (command >> 31 << 32)))
 
 
 def write(path: str, text: str) -> None:
