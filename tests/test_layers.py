@@ -32,6 +32,7 @@ ENGINE = {
     "networks": LOW | {"networks", "hostlink"},
     "hostlink": BASE,
     "system": LOW,
+    "about": LOW | {"system"},
     "containers": STORAGE | {"containers", "images", "volumes", "networks", "runtime"},
     "api": BASE | {"api"},
     "daemon": None,

@@ -1,0 +1,137 @@
+"""What the engine tells of itself: version, components, counts."""
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import engine
+from engine.database import Database
+from engine.events import Events
+from engine.options import Options
+from engine.system import Machine, backing_file_system, forwarding, machine, tool_version
+
+_KIND = "engine"
+INSECURE_REGISTRIES = ("::1/128", "127.0.0.0/8")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A program that the engine starts."""
+
+    name: str
+    version: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The changing part of `docker info`."""
+
+    id: str
+    root: str
+    containers: Mapping[str, int]
+    images: int
+    listeners: int
+    descriptors: int
+    file_system: str
+    forwarding: bool
+    runtimes: Mapping[str, str]
+    default_runtime: str
+    init: str
+    insecure_registries: Sequence[str] = INSECURE_REGISTRIES
+
+
+class About:
+    """Answers of the engine about itself; counts come from the stores through two callables."""
+
+    version = engine.__version__
+
+    def __init__(
+        self,
+        options: Options,
+        database: Database,
+        events: Events,
+        *,
+        containers: Callable[[], Mapping[str, int]],
+        images: Callable[[], int],
+        init: str = "",
+    ) -> None:
+        self._options = options
+        self._database = database
+        self._events = events
+        self._containers = containers
+        self._images = images
+        self._init = init
+        self._id = ""
+        self._components: Sequence[Component] | None = None
+        self.commit, self.built = _build()
+
+    async def start(self) -> None:
+        """Give the engine its identity at its first start."""
+        held = self._database.load(_KIND).get("id")
+        if held is None:
+            held = {"id": _new_id()}
+            await self._database.put(_KIND, "id", held)
+        self._id = held["id"]
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that the engine runs on."""
+        return machine()
+
+    async def components(self) -> Sequence[Component]:
+        """The programs beside the engine, asked for their versions once."""
+        if self._components is None:
+            self._components = await asyncio.to_thread(self._ask_components)
+        return self._components
+
+    async def overview(self) -> Overview:
+        """The state of now."""
+        return await asyncio.to_thread(self._overview, dict(self._containers()), self._images())
+
+    def _overview(self, containers: Mapping[str, int], images: int) -> Overview:
+        runtime = Path(self._options.runtime).name
+        return Overview(
+            id=self._id,
+            root=str(self._options.root),
+            containers=containers,
+            images=images,
+            listeners=self._events.listeners,
+            descriptors=len(os.listdir("/proc/self/fd")),
+            file_system=backing_file_system(self._options.root),
+            forwarding=forwarding("ipv4"),
+            runtimes={runtime: self._options.runtime},
+            default_runtime=runtime,
+            init=Path(self._init).name,
+        )
+
+    def _ask_components(self) -> Sequence[Component]:
+        found = []
+        runtime = Path(self._options.runtime).name
+        programs = [(runtime, self._options.runtime), ("conmon", "conmon")]
+        if self._init:
+            programs.append(("docker-init", self._init))
+        for name, program in programs:
+            if shutil.which(program):
+                version, commit = tool_version(program)
+                found.append(Component(name, version, commit))
+        return found
+
+
+def _new_id() -> str:
+    # A UUID as newer dockerds have it; older ones showed a fingerprint of a key.
+    digits = secrets.token_hex(16)
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _build() -> tuple[str, str]:
+    """(commit, time) of the build, from the file that packaging writes; "" from a checkout."""
+    try:
+        words = (Path(engine.__file__).parent / "BUILD").read_text().split()
+    except OSError:
+        return "", ""
+    return (words[0], words[1]) if len(words) == 2 else ("", "")

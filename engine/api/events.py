@@ -1,0 +1,99 @@
+"""GET /events: what happened and what happens, one JSON object a line."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol
+
+from engine.api.http import Request, Route, StreamResponse, encode
+from engine.events import Event, Subscription
+from engine.filters import Filters
+from engine.times import SECOND, parse_time
+
+# Types whose objects a filter of the same name picks by id or name, or by how these begin.
+_NAMED = ("container", "daemon", "network", "node", "plugin", "volume")
+
+
+class Backend(Protocol):
+    """What the route needs; `events.Events` satisfies it."""
+
+    def subscribe(self) -> Subscription: ...
+    def history(self) -> Iterable[Event]: ...
+
+
+def routes(backend: Backend) -> Sequence[Route]:
+    """The one route."""
+
+    async def events(request: Request) -> StreamResponse:
+        since = _moment(request.query.get("since"))
+        until = _moment(request.query.get("until"))
+        filters = Filters.parse(request.query.get("filters"))
+        return StreamResponse(_stream(backend, since, until, filters))
+
+    return (Route("GET", "/events", events),)
+
+
+def wanted(event: Event, filters: Filters) -> bool:
+    """Whether an event passes, by dockerd's rules."""
+    name = event.attributes.get("name", "")
+    return (
+        _action(event.action, filters)
+        and filters.matches("type", event.type)
+        and filters.matches("scope", "local")
+        and filters.labels(event.attributes)
+        and all(_begins(filters, kind, event.actor_id, name) for kind in _NAMED)
+        and _image(event, filters)
+    )
+
+
+def _action(action: str, filters: Filters) -> bool:
+    # "exec_create: sh" is picked by event=exec_create
+    word, colon, _ = action.partition(":")
+    return filters.matches("event", action) or bool(colon and filters.matches("event", word))
+
+
+def _begins(filters: Filters, kind: str, actor: str, name: str) -> bool:
+    if kind not in filters:
+        return True
+    return any(actor.startswith(value) or name.startswith(value) for value in filters.values(kind))
+
+
+def _image(event: Event, filters: Filters) -> bool:
+    if "image" not in filters:
+        return True
+    name = event.attributes.get("name" if event.type == "image" else "image", "")
+    names = {event.actor_id, name, _without_tag(event.actor_id), _without_tag(name)}
+    return any(value in names for value in filters.values("image"))
+
+
+def _without_tag(name: str) -> str:
+    head, colon, tail = name.rpartition(":")
+    return head if colon and "/" not in tail else name
+
+
+def _moment(text: str) -> int | None:
+    return parse_time(text) if text and text != "0" else None
+
+
+async def _stream(
+    backend: Backend, since: int | None, until: int | None, filters: Filters
+) -> AsyncIterator[bytes]:
+    with backend.subscribe() as subscription:
+        if since is not None or until is not None:
+            for event in backend.history():
+                inside = (since or 0) <= event.time_ns and (until is None or event.time_ns <= until)
+                if inside and wanted(event, filters):
+                    yield encode(event.to_wire())
+        if until is None:
+            async for event in subscription:
+                if wanted(event, filters):
+                    yield encode(event.to_wire())
+            return
+        while (left := until - time.time_ns()) > 0:
+            try:
+                async with asyncio.timeout(left / SECOND):
+                    event = await anext(subscription)
+            except (TimeoutError, StopAsyncIteration):
+                return
+            if wanted(event, filters):
+                yield encode(event.to_wire())

@@ -1,0 +1,203 @@
+"""The engine composed: its parts, in the order in which they start and stop."""
+
+import asyncio
+import fcntl
+import grp
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import engine
+from engine.about import About
+from engine.api import auth, containers_io, distribution, exec, images, system, usage, volumes
+from engine.api import containers as containers_routes
+from engine.api import events as events_routes
+from engine.api.application import Application
+from engine.api.router import Route, Router
+from engine.api.server import Server
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.shares import Shares
+from engine.containers.wiring import Containers
+from engine.database import Database
+from engine.errors import EngineError
+from engine.events import Events
+from engine.images.service import Service as ImageService
+from engine.images.store import Store as Images
+from engine.linux import cgroups, private
+from engine.networks import Controller
+from engine.options import Options
+from engine.runtime.runtime import Runtime
+from engine.snapshots.store import Store as Snapshots
+from engine.volumes.store import Store as Volumes
+
+log = logging.getLogger("engine")
+
+
+class StartFailed(EngineError):
+    """The engine can't start; the message says why and what to do."""
+
+
+class Daemon:
+    """Life: Daemon(options), run() to the end; or restore(), serve(), close()."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.database = Database(options.root / "engine.db")
+        self.events = Events()
+        self.snapshots = Snapshots(options.root)
+        self.images = Images(
+            options.root, self.database, self.snapshots, self.events, welcome=options.welcome
+        )
+        self.volumes = Volumes(options.root, self.database, self.events)
+        self.networks = Controller(options.root, options.run, self.database, self.events)
+        self.runtime = Runtime(options.run, program=options.runtime)
+        settings = Settings.of(options, cgroup_v2=cgroups.is_v2())
+        self.containers = Containers(
+            Neighbours(
+                self.database,
+                self.events,
+                self.images,
+                self.snapshots,
+                self.networks,
+                self.volumes,
+                self.runtime,
+            ),
+            settings,
+        )
+        self.about = About(
+            options,
+            self.database,
+            self.events,
+            containers=self.containers.counts,
+            images=lambda: sum(1 for _ in self.images),
+            init=settings.init_path,
+        )
+        self.images.users = self.containers.image_users
+        self.volumes.users = self.containers.volume_users
+        self.volumes.locate = Shares(options.socket, options.machine).locate
+        self._server = Server(
+            Application(Router(self._routes())), f"Cove/{engine.__version__} (linux)"
+        )
+
+    def _routes(self) -> Iterator[Route]:
+        service = ImageService(self.images)
+        yield from system.routes(self.about)
+        yield from usage.routes(service, self.containers, self.volumes)
+        yield from events_routes.routes(self.events)
+        yield from containers_routes.routes(self.containers)
+        yield from containers_io.routes(self.containers)
+        yield from exec.routes(self.containers.execs)
+        yield from images.routes(service)
+        yield from auth.routes(service)
+        yield from distribution.routes(service)
+        yield from volumes.routes(self.volumes)
+
+    async def restore(self) -> None:
+        """Take up what an earlier engine left, so that everything answers as it stands."""
+        self.containers.load()  # the other stores ask who uses what
+        await self.about.start()
+        await self.images.start()
+        await self.volumes.start()
+        await self._link_host()
+        await self.containers.restore()
+
+    async def serve(self) -> None:
+        """Answer the API. Raises SocketError."""
+        gid, mode = -1, 0o600
+        if self.options.group is not None:
+            gid, mode = _group(self.options.group), 0o660
+        await self._server.start(self.options.socket, mode, gid)
+
+    async def close(self) -> None:
+        """Stop answering and let go; containers go on. What fails to close stops no other."""
+        for name, end in (
+            ("server", self._server.stop),
+            ("containers", self.containers.close),
+            ("images", self.images.close),
+            ("volumes", self.volumes.close),
+            ("runtime", self.runtime.close),
+        ):
+            try:
+                await end()
+            except Exception:
+                log.exception("closing the %s failed", name)
+        self.snapshots.close()
+        await asyncio.to_thread(self.database.close)
+
+    async def run(self) -> None:
+        """Start, say so on stdout, serve until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            await self.restore()
+            await self.serve()
+            print(f"ready unix://{self.options.socket}", flush=True)
+            await stop.wait()
+            log.info("stopping; containers go on")
+        finally:
+            await self.close()
+
+    async def _link_host(self) -> None:
+        if self.options.host_link is None:
+            return
+        from engine.hostlink import HostLink
+
+        link = HostLink(self.options.host_link)
+        await link.start()
+        self.networks.host = link
+
+
+def prepare(options: Options) -> int:
+    """Claim the root for this process; the descriptor of the lock, to be kept open.
+
+    Before any thread exists: natively it also moves into a mount namespace of its own.
+    Raises StartFailed.
+    """
+    if os.geteuid() != 0:
+        raise StartFailed("the engine must run as root: it mounts file systems and makes networks")
+    try:
+        for folder in (options.root, options.run):
+            folder.mkdir(parents=True, exist_ok=True)
+        options.root.chmod(0o711)
+        lock = _lock(options.root)
+        if options.native:
+            private.enter(options.run / "mount-namespace")
+    except OSError as error:
+        raise StartFailed(f"can't prepare {options.root}: {error.strerror or error}") from error
+    return lock
+
+
+def _lock(root: Path) -> int:
+    descriptor = os.open(root / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise StartFailed(
+            f"another engine (process {holder or 'unknown'}) is using {root}: "
+            "stop it, or choose another --root"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _group(name: str) -> int:
+    try:
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise StartFailed(f"there is no group {name}: choose another --group") from None
+
+
+def run(options: Options) -> None:
+    """Run an engine until it's told to stop. Raises EngineError when it can't start."""
+
+    async def whole() -> None:
+        await Daemon(options).run()
+
+    asyncio.run(whole())
