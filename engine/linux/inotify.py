@@ -1,4 +1,4 @@
-"""inotify(7) by the C library: a descriptor on the event loop instead of looking again and again."""
+"""inotify(7) by the C library: wakes the event loop, so that nobody looks again and again."""
 
 import asyncio
 import ctypes

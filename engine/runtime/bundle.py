@@ -11,9 +11,10 @@ from engine.errors import EngineError
 class Bundle:
     """A container ready to be created: its folder, its OCI config and how to log it.
 
-    `path` is the container's durable folder: config.json, pid files and conmon's sockets are
-    kept there. `rootfs` must be mounted. `log_max_size` is in bytes; conmon starts the log anew
-    when it's reached, or rotates when `log_max_files` is above 1 and `log_rotate` drives it.
+    `path` is the container's durable folder; config.json, pid files and conmon's sockets are kept
+    elsewhere (the engine's volatile folder). `rootfs` must be mounted. `log_max_size` is in bytes:
+    conmon begins the log anew there, or it's rotated when `log_max_files` is above 1.
+    `stdin_once` is Docker's: the input ends with the client that gives it.
     """
 
     id: str

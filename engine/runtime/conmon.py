@@ -65,7 +65,7 @@ def arguments(bundle: Bundle, folder: Folder, runtime: str, runtime_args: list[s
     argv += ["-c", bundle.id, "-u", bundle.id, "-r", runtime, "-b", str(folder.path)]
     argv += ["-p", str(folder.path / "pid"), "--exit-dir", str(folder.path)]
     argv += ["-l", f"k8s-file:{bundle.log_path}" if bundle.log_path else "none"]
-    if bundle.log_path and bundle.log_max_size:
+    if bundle.log_path and bundle.log_max_size and bundle.log_max_files <= 1:
         argv += ["--log-size-max", str(bundle.log_max_size)]
     if bundle.terminal:
         argv.append("-t")

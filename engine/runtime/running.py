@@ -7,7 +7,7 @@ import signal
 import time
 
 from engine.linux import cgroups, process
-from engine.runtime import conmon
+from engine.runtime import conmon, rotation
 from engine.runtime.bundle import Bundle, Exit
 from engine.runtime.conmon import Folder
 from engine.runtime.hub import Hub
@@ -25,7 +25,15 @@ class Running:
         self.folder = folder
         self.cgroup = cgroup
         self._hub = Hub(folder.path, stdin=bundle.stdin, stdin_once=bundle.stdin_once)
+        self._pidfd = -1
         self.follower: asyncio.Task[None] | None = None
+        self._rotation: asyncio.Task[None] | None = None
+        if bundle.log_path and bundle.log_max_size and bundle.log_max_files > 1:
+            self._rotation = asyncio.get_running_loop().create_task(
+                rotation.rotate(
+                    bundle.log_path, bundle.log_max_size, bundle.log_max_files, self.reopen_log
+                )
+            )
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> Exit:
@@ -52,14 +60,14 @@ class Running:
 
     def watch(self, pidfd: int) -> None:
         """Own the pidfd of conmon: its end is the container's."""
-        loop = asyncio.get_running_loop()
+        self._pidfd = pidfd
+        asyncio.get_running_loop().add_reader(pidfd, self._gone)
 
-        def gone() -> None:
-            loop.remove_reader(pidfd)
-            os.close(pidfd)
-            self.finish()
-
-        loop.add_reader(pidfd, gone)
+    def _gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self.finish()
 
     def finish(self) -> None:
         """conmon ended: read what it left. Without an exit file the container is lost."""
@@ -70,11 +78,22 @@ class Running:
             if not self.folder.exit_file.exists() and self.pid:
                 process.send_signal(self.pid, signal.SIGKILL)
         self._exit.set_result(read_exit(self.folder, self.cgroup))
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._hub.end()
+        if self._rotation is not None:
+            self._rotation.cancel()
 
     def release(self) -> None:
         """Let go of the descriptors; the container goes on."""
-        self._hub.end()
+        self._let_go()
+        if self.follower is not None:
+            self.follower.cancel()
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
 
 
 def read_exit(folder: Folder, cgroup: str) -> Exit:
