@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QEvent, QTimer
 from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
@@ -175,11 +176,11 @@ class MainWindow(QMainWindow):
             QShortcut(QKeySequence(keys), self).activated.connect(action)
 
         for number, (key, _, _) in enumerate(PAGES, start=1):
-            bind(f"Ctrl+{number}", lambda name=key: self.go(name))
+            bind(f"Ctrl+{number}", partial(self.go, key))
         bind("Ctrl+,", lambda: self.go("resources"))
         bind("Ctrl+F", self._find)
         for keys, name in (("Ctrl+R", "restart"), ("Ctrl+.", "stop"), ("Ctrl+L", "logs")):
-            bind(keys, lambda action=name: self._act(action))
+            bind(keys, partial(self._act, name))
         bind("Ctrl+I", lambda: self._act("inspect"))
         bind("Ctrl+N", self._new)
         bind("Ctrl+Z", self._undo)

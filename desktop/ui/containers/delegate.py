@@ -12,7 +12,7 @@ from desktop.client import words
 from desktop.client.rows import Port, Sample, State
 from desktop.ui.containers.rows import Group, Row
 from desktop.ui.theme import icons
-from desktop.ui.theme.current import colors
+from desktop.ui.theme.current import colors, qcolor
 from desktop.ui.theme.paint import (
     RIGHT,
     graph,
@@ -172,6 +172,7 @@ class Delegate(RowDelegate):
             found.setDevicePixelRatio(ratio)
             found.fill(Qt.GlobalColor.transparent)
             inner = QPainter(found)
+            inner.fillRect(QRectF(1, 22, _GRAPH - 2, 1), qcolor(c.line2))
             values = [one.cpu for one in history]
             top = max(max(values), _LEAST_TOP) * 1.1
             graph(inner, QRectF(1, 2, _GRAPH - 2, 20), values, top, 120, color)
@@ -212,7 +213,7 @@ class Delegate(RowDelegate):
             width = text_width(label, 13, 500)
             if right - width < rect.x() + rect.width() * 0.42:
                 continue
-            places.append((label, QRectF(right - width - 4, rect.center().y() - 12, width + 4, 24)))
+            places.append((label, QRectF(right - width - 8, rect.center().y() - 12, width + 8, 24)))
             right -= width + 12
         return places
 

@@ -39,8 +39,8 @@ def _general(one: Container, value: dict[str, Any]) -> list[Fact]:
     host = value.get("HostConfig") or {}
     command = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
     facts = [
-        Fact("Image", one.image, mono=True),
-        Fact("Command", shlex.join(map(str, command)) or "–", mono=True),
+        Fact("Image", one.image),
+        Fact("Command", _short(shlex.join(map(str, command))) or "–"),
         Fact("Created", words.moment(one.created)),
     ]
     started = parse.timestamp(str(state.get("StartedAt", "")))
@@ -57,14 +57,19 @@ def _general(one: Container, value: dict[str, Any]) -> list[Fact]:
     if policy.get("Name") and policy["Name"] != "no":
         facts.append(Fact("Restarts", str(policy["Name"])))
     if config.get("User"):
-        facts.append(Fact("User", str(config["User"]), mono=True))
+        facts.append(Fact("User", str(config["User"])))
     if config.get("WorkingDir"):
-        facts.append(Fact("Folder", str(config["WorkingDir"]), mono=True))
+        facts.append(Fact("Folder", str(config["WorkingDir"])))
     if host.get("NanoCpus"):
         facts.append(Fact("CPU limit", f"{host['NanoCpus'] / 1e9:g} cores"))
     if host.get("Memory"):
         facts.append(Fact("Memory limit", words.size(host["Memory"])))
     return facts
+
+
+def _short(command: str) -> str:
+    """A script of many lines would push the rest off the screen; Inspect has it all."""
+    return command if len(command) <= 240 else command[:240] + "…"
 
 
 def _ports(one: Container) -> list[Fact]:

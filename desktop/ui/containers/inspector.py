@@ -159,7 +159,9 @@ class Inspector(QWidget):
         self._show_links(one)
 
     def _show_links(self, one: Container) -> None:
-        labels = [(f"localhost:{p.public}", p.url) for p in one.ports if p.url][:2]
+        labels = [(f":{p.public}", p.url) for p in one.ports if p.url][:2]
+        if len(labels) == 1:
+            labels = [(f"localhost{labels[0][0]}", labels[0][1])]
         now = []
         for number in range(self._links.count()):
             item = self._links.itemAt(number)

@@ -21,7 +21,7 @@ from desktop.ui.containers.run_sheet import RunSheet
 from desktop.ui.layout import Layout
 from desktop.ui.session import Session
 from desktop.ui.theme.icons import icon
-from desktop.ui.widgets.buttons import LINK, PRIMARY, Button
+from desktop.ui.widgets.buttons import PRIMARY, Button, DropButton
 from desktop.ui.widgets.choices import Choice, Segments
 from desktop.ui.widgets.list_page import ListPage
 from desktop.ui.widgets.sheet import ask
@@ -61,7 +61,7 @@ class ContainersPage(ListPage):
         self.segments.chosen.connect(lambda _k: self.refresh())
         self.choices.addWidget(self.segments)
         self.choices.addStretch()
-        self._sorter = Button("Name", LINK, "chevron-down", small=True)
+        self._sorter = DropButton("Name")
         self._sorter.setToolTip("Order of the list")
         self._sorter.clicked.connect(self._choose_order)
         self.choices.addWidget(self._sorter)
@@ -112,9 +112,7 @@ class ContainersPage(ListPage):
         self.view.spin({row.key for row in rows if row.busy})
         self.keep_selection()
         self.tell_state(len(rows), "container")
-        memory = sum(s[-1].memory for s in self.session.samples.values() if s)
-        total = f"{running} running" + (f", {words.size(memory)}" if memory else "")
-        self.footer.right.setText(total)
+        self._tell_total()
         self.footer.left.setText(self._selected_words())
         self._show_selected()
 
@@ -130,8 +128,15 @@ class ContainersPage(ListPage):
             return -1.0
         return history[-1].cpu if self._sort == "cpu" else float(history[-1].memory)
 
+    def _tell_total(self) -> None:
+        running = sum(one.running for one in self.session.containers)
+        memory = sum(s[-1].memory for s in self.session.samples.values() if s)
+        total = f"{running} running" + (f", {words.size(memory)}" if memory else "")
+        self.footer.right.setText(total)
+
     def _numbers(self, changed: set[str]) -> None:
         self.model.touch(changed)
+        self._tell_total()
         if self._inspector.isVisible():
             self._inspector.tell_numbers()
         live = self._sort in ("cpu", "memory")

@@ -95,15 +95,22 @@ def palette(t: Tokens) -> QPalette:
     return made
 
 
+class _Surface(QObject):
+    """Keeps a widget's background at a token's colour; lives and goes with the widget."""
+
+    def __init__(self, widget: QWidget, role: str) -> None:
+        super().__init__(widget)
+        self._widget, self._role = widget, role
+        theme.changed.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Take the colour of the scheme in force."""
+        made = self._widget.palette()
+        made.setColor(QPalette.ColorRole.Window, qcolor(getattr(colors(), self._role)))
+        self._widget.setPalette(made)
+
+
 def paint_surface(widget: QWidget, role: str) -> None:
     """Give a plain container widget the surface `role` (a token's name), also after a switch."""
-
-    def refresh() -> None:
-        colors_of = widget.palette()
-        colors_of.setColor(QPalette.ColorRole.Window, qcolor(getattr(colors(), role)))
-        widget.setPalette(colors_of)
-
     widget.setAutoFillBackground(True)
-    refresh()
-    theme.changed.connect(refresh)
-    widget.destroyed.connect(lambda: theme.changed.disconnect(refresh))
+    _Surface(widget, role).refresh()

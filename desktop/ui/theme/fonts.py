@@ -52,22 +52,28 @@ def _pick(family: str, package: str, installed: set[str]) -> str:
     return loaded
 
 
-@lru_cache(maxsize=64)
-def font(size: float = 13, weight: int = NORMAL, *, mono: bool = False) -> QFont:
-    """A shared font at `size` pixels; do not change it."""
+@lru_cache(maxsize=128)
+def font(
+    size: float = 13, weight: int = NORMAL, *, mono: bool = False, tabular: bool = False
+) -> QFont:
+    """A shared font at `size` pixels; do not change it. `tabular` lines digits up in columns."""
     made = QFont(_Families.mono if mono else _Families.sans)
     made.setPixelSize(round(size * _Families.scale))
     made.setWeight(QFont.Weight(weight))
+    # A variable font has one style only: without the axis every weight looks the same.
+    made.setVariableAxis(QFont.Tag("wght"), weight)
     if mono:
         made.setStyleHint(QFont.StyleHint.Monospace)
         made.setFeature(QFont.Tag("liga"), 0)
         made.setFeature(QFont.Tag("calt"), 0)
-    else:
+    elif tabular:
         made.setFeature(QFont.Tag("tnum"), 1)
     return made
 
 
-@lru_cache(maxsize=64)
-def metrics(size: float = 13, weight: int = NORMAL, *, mono: bool = False) -> QFontMetricsF:
+@lru_cache(maxsize=128)
+def metrics(
+    size: float = 13, weight: int = NORMAL, *, mono: bool = False, tabular: bool = False
+) -> QFontMetricsF:
     """The metrics of `font` with the same arguments."""
-    return QFontMetricsF(font(size, weight, mono=mono))
+    return QFontMetricsF(font(size, weight, mono=mono, tabular=tabular))

@@ -55,12 +55,13 @@ def text(
     elide: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
 ) -> float:
     """One line of text, elided to fit; returns the width that it took."""
-    measure = metrics(size, weight, mono=mono)
+    tabular = bool(align & Qt.AlignmentFlag.AlignRight)
+    measure = metrics(size, weight, mono=mono, tabular=tabular)
     width = measure.horizontalAdvance(value)
     if width > rect.width():
         value = measure.elidedText(value, elide, rect.width())
         width = measure.horizontalAdvance(value)
-    painter.setFont(font(size, weight, mono=mono))
+    painter.setFont(font(size, weight, mono=mono, tabular=tabular))
     painter.setPen(qcolor(color))
     painter.drawText(rect, int(align) | int(Qt.TextFlag.TextSingleLine), value)
     return width

@@ -101,7 +101,9 @@ class Style(QProxyStyle):
         if element is _PE.PE_PanelMenu:
             rounded(painter, rect, 10, c.raised, c.line2)
             return
-        if element is _PE.PE_FrameMenu or element is _PE.PE_FrameFocusRect:
+        if element is _PE.PE_FrameMenu or element is _PE.PE_PanelScrollAreaCorner:
+            return
+        if element is _PE.PE_FrameFocusRect:
             return
         if element is _PE.PE_PanelTipLabel:
             painter.fillRect(rect, qcolor(c.raised))

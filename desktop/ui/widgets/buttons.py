@@ -65,7 +65,7 @@ class Button(_Base):
 
     def sizeHint(self) -> QSize:
         width = text_width(self.text(), 13, 500) + (22 if self._icon else 0)
-        return QSize(int(width) + (8 if self._kind == LINK else 26), self._height)
+        return QSize(int(width) + (2 if self._kind == LINK else 26), self._height)
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
@@ -79,7 +79,7 @@ class Button(_Base):
             rounded(painter, rect, 7, fill, stroke)
         label = self.text()
         width = text_width(label, 13, 500) + (20 if self._icon else 0)
-        x = max(4.0, (rect.width() - width) / 2)
+        x = 0.0 if self._kind == LINK else max(4.0, (rect.width() - width) / 2)
         if self._icon:
             icons.draw(painter, self._icon, color, x, (rect.height() - 14) / 2, 14)
             x += 20
@@ -105,6 +105,27 @@ class Button(_Base):
         if self._kind == QUIET:
             return (c.press if down else c.hover if self._over else ""), "", c.text2
         return (c.press if down else c.hover if self._over else c.raised), c.line2, c.text
+
+
+class DropButton(Button):
+    """A word with an arrow behind it that opens a menu."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label, QUIET, small=True)
+
+    def sizeHint(self) -> QSize:
+        return QSize(int(text_width(self.text(), 13)) + 34, 24)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        c = colors()
+        painter = QPainter(self)
+        rect = QRectF(self.rect())
+        if self._over:
+            rounded(painter, rect, 7, c.hover)
+        text(painter, rect.adjusted(8, 0, -24, 0), self.text(), c.text2)
+        icons.draw(painter, "chevron-down", c.text2, rect.right() - 20, 5, 14)
+        ring(painter, self, rect, 7)
+        painter.end()
 
 
 class IconButton(_Base):

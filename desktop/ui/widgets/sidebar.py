@@ -275,7 +275,8 @@ class Sidebar(QWidget):
             return
         self.rail = rail
         self.setFixedWidth(RAIL if rail else WIDE)
-        for widget in (*self.entries.values(), self.card, self._mark):
+        railed: list[Entry | Card | Wordmark] = [*self.entries.values(), self.card, self._mark]
+        for widget in railed:
             widget.rail = rail
             widget.updateGeometry()
             widget.update()

@@ -20,6 +20,17 @@ _SIZE = 11.5
 _CLOCK = 12
 
 
+def breaks(text: str, columns: int) -> list[int]:
+    """Where the rows of a line begin: after a space near the end of a row, else anywhere."""
+    starts = [0]
+    at = 0
+    while len(text) - at > columns:
+        space = text.rfind(" ", at + columns // 2, at + columns + 1)
+        at = space + 1 if space >= 0 else at + columns
+        starts.append(at)
+    return starts
+
+
 class LogView(QAbstractScrollArea):
     """Draws lines; follows the end until somebody scrolls up."""
 
@@ -82,16 +93,16 @@ class LogView(QAbstractScrollArea):
         self.viewport().update()
 
     def _rows(self, line: Line) -> int:
-        if not self.wrap:
+        if not self.wrap or len(line.text) <= self._columns:
             return 1
-        return max(1, -(-len(line.text) // self._columns))
+        return len(breaks(line.text, self._columns))
 
     def _measure(self) -> None:
-        columns, wrap = self._columns, self.wrap
+        columns = self._columns if self.wrap else 1 << 30
         total = 0
         tops = [0]
         for line in self._lines:
-            total += max(1, -(-len(line.text) // columns)) if wrap else 1
+            total += 1 if len(line.text) <= columns else len(breaks(line.text, columns))
             tops.append(total)
         self._tops = tops
 
@@ -218,11 +229,11 @@ class LogView(QAbstractScrollArea):
         if line.time:
             painter.drawText(QPointF(_MARGIN - shift, y + down), line.clock)
         text_x = self._text_x() - shift
-        columns = self._columns if self.wrap else max(1, len(line.text))
-        self._marks(painter, number, line, y, text_x, columns)
-        for row in range(rows):
-            start = row * columns
-            self._segment(painter, line, start, start + columns, text_x, y + row * ROW + down)
+        starts = breaks(line.text, self._columns) if rows > 1 else [0]
+        ends = [*starts[1:], len(line.text)]
+        self._marks(painter, number, line, y, text_x, starts)
+        for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            self._segment(painter, line, start, end, text_x, y + row * ROW + down)
 
     def _segment(
         self, painter: QPainter, line: Line, start: int, end: int, x: float, y: float
@@ -245,12 +256,12 @@ class LogView(QAbstractScrollArea):
         if at < last:
             runs.append((at, last, base, False))
         for begin, stop, color, bold in runs:
-            painter.setFont(font(_SIZE, 700 if bold else 400, mono=True))
+            painter.setFont(font(_SIZE, 600 if bold else 400, mono=True))
             painter.setPen(qcolor(color))
             painter.drawText(QPointF(x + (begin - start) * advance, y), line.text[begin:stop])
 
     def _marks(
-        self, painter: QPainter, number: int, line: Line, y: float, x: float, columns: int
+        self, painter: QPainter, number: int, line: Line, y: float, x: float, starts: list[int]
     ) -> None:
         if not self._needle:
             return
@@ -261,8 +272,10 @@ class LogView(QAbstractScrollArea):
         while at >= 0:
             left = at
             while left < at + len(self._needle):
-                row, column = divmod(left, columns)
-                count = min(at + len(self._needle) - left, columns - column)
+                row = bisect_right(starts, left) - 1
+                column = left - starts[row]
+                last = starts[row + 1] if row + 1 < len(starts) else len(low)
+                count = min(at + len(self._needle), last) - left
                 rect = QRectF(x + column * advance, y + row * ROW + 1, count * advance, ROW - 2)
                 edge = c.warn_dot if self._found == (number, at) else ""
                 rounded(painter, rect, 2, c.mark, edge)
