@@ -87,10 +87,11 @@ async def _end_when_idle(host: object, server: object, adopting: asyncio.Task[No
 
     assert isinstance(host, Host) and isinstance(server, Server)
     await asyncio.wait([adopting])
-    await asyncio.sleep(FIRST_REQUEST_SECONDS)
-    idle = 0.0
+    idle = IDLE_SECONDS - FIRST_REQUEST_SECONDS
     while idle < IDLE_SECONDS:
         await asyncio.sleep(1.0)
+        if server.served:
+            idle = max(idle, 0.0)
         idle = idle + 1.0 if host.at_rest and not server.clients else 0.0
     server.ended.set()
 

@@ -26,6 +26,7 @@ class Server:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.ended = asyncio.Event()
+        self.served = 0
         self._operations: dict[str, Operation] = {
             "status": self._status,
             "start": self._start,
@@ -75,6 +76,7 @@ class Server:
         try:
             line = await reader.readline()
             if line:
+                self.served += 1
                 await self._answer(line, reader, writer)
         except (OSError, ValueError):
             log.debug("a client went away", exc_info=True)

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_OPEN
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 from desktop.failure import Failure
@@ -36,6 +36,7 @@ _DISABLED = {
     + ["aes256-cbc", "3des-cbc"],
     "kex": ["mlkem768x25519-sha256"],
 }
+_HANDLERS: dict[int, Any] = getattr(paramiko.Transport, "_channel_handler_table")  # noqa: B009
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +44,12 @@ class Transport(paramiko.Transport):
     """paramiko's transport with streamlocal channels and our choice of ciphers."""
 
     _preferred_ciphers = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+    # paramiko's table names the methods of its own Channel; these find a subclass's.
+    _channel_handler_table: ClassVar[dict[int, Callable[[Any, Message], None]]] = {
+        **_HANDLERS,
+        MSG_CHANNEL_DATA: lambda channel, message: channel._feed(message),
+        MSG_CHANNEL_EOF: lambda channel, message: channel._handle_eof(message),
+    }
 
     def open_streamlocal(self, path: str, channel: paramiko.Channel) -> paramiko.Channel:
         """Open a channel to a unix socket of the guest; raises paramiko.SSHException.

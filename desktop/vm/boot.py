@@ -48,6 +48,10 @@ class Died(Exception):
         self.spoke = spoke
 
 
+def _what(name: str) -> str:
+    return f'The VM didn\'t start: "{ready.TITLES[name]}" failed.'
+
+
 class Boot:
     """Follows the console of one start of QEMU until the engine answers."""
 
@@ -60,6 +64,7 @@ class Boot:
         self._spoke = False
         self._engine_ready = False
         self._engine_failed = ""
+        self._engine_said = ""
         self._began = time.monotonic()
 
     async def follow(
@@ -98,15 +103,18 @@ class Boot:
                 self._oops = self._oops or line.strip()
             message = self._readiness.feed(line)
             if message is None:
+                if line.startswith("engine: ") and line[8:].strip():
+                    self._engine_said = line[8:].strip()
                 continue
             self._spoke = True
             if message.name == "engine":
                 self._engine_ready = message.ok
                 if not message.ok:
-                    self._engine_failed = f"{message.detail}."
+                    said = f' It said: "{self._engine_said}"' if self._engine_said else ""
+                    self._engine_failed = f"It {message.detail}.{said}"
             elif message.name in ready.GUEST and not message.ok:
                 raise Failure(
-                    f"The VM didn't start: {ready.TITLES[message.name].lower()} failed.",
+                    _what(message.name),
                     message.detail,
                     message.hint or ready.STUCK_HINTS[message.name],
                 )
@@ -134,4 +142,4 @@ class Boot:
         why = why or (f"It wasn't done within {patience:.0f} s.{said}")
         hint = ready.STUCK_HINTS.get(name, "Run `cove diagnose`.")
         self._readiness.fail(name, why, hint)
-        return Failure(f"The VM didn't start: {ready.TITLES[name].lower()} failed.", why, hint)
+        return Failure(_what(name), why, hint)

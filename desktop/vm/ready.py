@@ -70,6 +70,7 @@ class Readiness:
         self._changed = changed
         self._clock = clock
         self._began = clock()
+        self._ends: dict[str, float] = {}
         self._steps = {name: Requirement(name, title) for name, title in TITLES.items()}
         self._set("check", state=Progress.RUNNING)
 
@@ -85,14 +86,14 @@ class Readiness:
     @property
     def waited(self) -> float:
         """Seconds since the last requirement was met."""
-        return self._clock() - self._began
+        return self._clock() - max(self._ends.values(), default=self._began)
 
     def done(self, name: str, detail: str = "") -> None:
-        """A requirement is met: those before it are too, and the next one runs."""
-        names = list(self._steps)
-        for earlier in names[: names.index(name)]:
-            if self._steps[earlier].state is not Progress.DONE:
-                self._finish(earlier, "")
+        """A requirement is met. The guest does several at once: `disk` may come after `sshd`."""
+        if name in GUEST:
+            for earlier in ("check", "machine", "kernel"):
+                if earlier != name and self._steps[earlier].state is not Progress.DONE:
+                    self._finish(earlier, "")
         if self._steps[name].state is not Progress.DONE:
             self._finish(name, detail)
         following = self.current
@@ -101,7 +102,7 @@ class Readiness:
         self._changed()
 
     def fail(self, name: str, cause: str, hint: str) -> None:
-        seconds = round(self.waited, 3)
+        seconds = self._took(name)
         self._set(name, state=Progress.FAILED, cause=cause, hint=hint, seconds=seconds)
         self._changed()
 
@@ -122,14 +123,21 @@ class Readiness:
     def again(self) -> None:
         """The machine is started once more: what the guest had done counts no longer."""
         self._began = self._clock()
+        self._ends = {}
         for name in ("machine", *GUEST):
             self._steps[name] = Requirement(name, TITLES[name])
         self._set("machine", state=Progress.RUNNING)
         self._changed()
 
+    def _took(self, name: str) -> float:
+        """Seconds since the nearest step before it in the list that is done."""
+        names = list(self._steps)
+        before = [each for each in names[: names.index(name)] if each in self._ends]
+        return round(self._clock() - (self._ends[before[-1]] if before else self._began), 3)
+
     def _finish(self, name: str, detail: str) -> None:
-        seconds = round(self.waited, 3)
-        self._began = self._clock()
+        seconds = self._took(name)
+        self._ends[name] = self._clock()
         self._set(name, state=Progress.DONE, detail=detail, seconds=seconds, cause="", hint="")
 
     def _set(self, name: str, **values: object) -> None:
