@@ -26,6 +26,7 @@ from engine.runtime.process import exec_process
 
 # An ended session can be inspected for this long, as with dockerd.
 _KEPT_SECONDS = 300.0
+_PROBE_OUTPUT = 4096
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,32 @@ class Execs:
     def let_run(self, id: str) -> None:
         """Nobody listens any more: throw the output away so that the process doesn't block."""
         self._tasks.spawn(_drain(self.get(id)), f"exec {id[:12]}")
+
+    async def probe(
+        self, container: Container, args: Sequence[str], timeout: float
+    ) -> tuple[int, bytes]:
+        """Run a health check's program. Raises TimeoutError after killing it, EngineError."""
+        body = {"Cmd": list(args), "AttachStdout": True, "AttachStderr": True}
+        id = self.create(container.id, body)
+        await self.start(id)
+        session = self.get(id)
+        running = session.running
+        assert running is not None
+        output = bytearray()
+        try:
+            async with asyncio.timeout(timeout):
+                async for _, data in running.streams:
+                    if len(output) < _PROBE_OUTPUT:
+                        output += data
+                await session.finished.wait()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                await running.kill(9)
+            raise
+        finally:
+            running.streams.close()
+            self._sessions.pop(id, None)
+        return session.exit_code or 0, bytes(output)
 
     async def resize(self, id: str, height: int, width: int) -> None:
         """Change the terminal's size. Raises Conflict when it doesn't run."""

@@ -8,8 +8,7 @@ import contextlib
 import logging
 import shutil
 import signal
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from engine.containers.container import Container, Ended
 from engine.containers.neighbours import Neighbours
@@ -42,9 +41,9 @@ class Lifecycle:
         self._neighbours = neighbours
         self._tasks = tasks
         self.closing = False
-        self.on_running: list[object] = []
-        self.health_start = _nothing
-        self.health_stop = _nothing
+        # set by the one who joins the parts: health checks run through exec sessions
+        self.health_start: Callable[[Container], None] = lambda container: None
+        self.health_stop: Callable[[Container], None] = lambda container: None
 
     # -- start ---------------------------------------------------------------------------------
 
@@ -91,6 +90,7 @@ class Lifecycle:
     async def _ended(self, container: Container, ended: Exit) -> None:
         record, state = container.record, container.record.state
         self.health_stop(container)
+        container.sandbox = None
         ran_for = max(0.0, (ended.finished_at_ns - state.started_at) / 1e9)
         by_client = state.manually_stopped or container.restarting_by_hand or self.closing
         policy = policy_of(record.host_config)
@@ -409,12 +409,3 @@ class Lifecycle:
             await self._start(container, by_hand=False)
         except EngineError as error:
             _log.warning("start of %s: %s", container.name, error)
-
-
-def _nothing(container: Container) -> None:
-    """Health checks are set by the one who knows how to run them."""
-
-
-def finished_now() -> int:
-    """The moment a container's end is dated to when nobody saw it, ns since 1970."""
-    return time.time_ns()

@@ -11,6 +11,7 @@ from engine.containers.container import Container
 from engine.containers.create import Creator
 from engine.containers.detach import parse_keys
 from engine.containers.exec import Execs
+from engine.containers.health import Monitor
 from engine.containers.inspect import inspect_document
 from engine.containers.lifecycle import Lifecycle
 from engine.containers.listing import Listing
@@ -49,6 +50,8 @@ class Containers:
         self._starter = Starter(store, roots, neighbours, settings)
         self.lifecycle = life = Lifecycle(store, roots, self._starter, neighbours, self._tasks)
         self.execs = Execs(store, roots, neighbours, settings, self._tasks)
+        monitor = Monitor(store, self.execs, self._tasks)
+        life.health_start, life.health_stop = monitor.start, monitor.stop
         self._changer = changer = Changer(store, neighbours, settings)
         self._listing = Listing(store.get, self._image_ids, self._network_id)
         self.create = Creator(store, roots, neighbours, settings).create
