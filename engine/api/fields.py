@@ -29,6 +29,36 @@ def mapping(body: Mapping[str, Any], key: str) -> dict[str, str] | None:
     return value
 
 
+def document(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A field that is an object; absent or null is empty. Raises BadRequest."""
+    value = body.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _wrong(key, value, "object")
+    return value
+
+
+def flag(body: Mapping[str, Any], key: str, default: bool) -> bool:
+    """A boolean field; absent or null is `default`. Raises BadRequest."""
+    value = body.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise _wrong(key, value, "bool")
+    return value
+
+
+def strings(body: Mapping[str, Any], key: str) -> list[str]:
+    """A list of strings; absent or null is empty. Raises BadRequest."""
+    value = body.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _wrong(key, value, "[]string")
+    return value
+
+
 def _wrong(key: str, value: object, wanted: str) -> BadRequest:
     kind = "bool" if isinstance(value, bool) else _KINDS.get(type(value), "value")
     return BadRequest(f"json: cannot unmarshal {kind} into Go struct field {key} of type {wanted}")

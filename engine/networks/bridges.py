@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -37,6 +38,18 @@ def rules_of(network: Network) -> BridgeRules:
     )
 
 
+def filtered() -> bool:
+    """Whether the machine sends what bridges pass through the firewall (br_netfilter).
+
+    A container that asks for its own published port then needs its bridge to send the packet back
+    to where it came from.
+    """
+    try:
+        return (_SYSCTL / "bridge/bridge-nf-call-iptables").read_text().strip() != "0"
+    except OSError:
+        return False
+
+
 def talks(network: Network) -> bool:
     """Whether containers of the network may talk to each other."""
     return network.options.get(_ICC, "").lower() not in _FALSE
@@ -48,6 +61,18 @@ def write_sysctl(name: str, value: str) -> None:
     with contextlib.suppress(FileNotFoundError, OSError):
         if path.read_text().strip() != value:
             path.write_text(value)
+
+
+def forward_ipv6() -> None:
+    """Let the machine forward IPv6, and keep the routes that it has learnt itself."""
+    if (_SYSCTL / "ipv6/conf/all/forwarding").read_text().strip() == "1":
+        return
+    for interface in (_SYSCTL / "ipv6/conf").iterdir():
+        accept = interface / "accept_ra"
+        with contextlib.suppress(OSError):
+            if accept.read_text().strip() == "1":
+                accept.write_text("2")  # 1 stops counting on a machine that forwards
+    write_sysctl("ipv6/conf/all/forwarding", "1")
 
 
 class Bridges:
@@ -66,15 +91,18 @@ class Bridges:
         link = netlink.find_link(self.channel, name)
         return link is None or (link.kind == "bridge" and link.group == self._identity.group)
 
-    def ensure(self, network: Network) -> int:
-        """Make the network's bridge, or mend it; returns its index. Raises EngineError."""
+    def ensure(self, network: Network, configure: bool = False) -> int:
+        """Make the network's bridge, or mend it; returns its index. Raises EngineError.
+
+        `configure` settles addresses even when the bridge stands (somebody may have made it).
+        """
         link = netlink.find_link(self.channel, network.bridge)
         if link is not None and link.kind != "bridge":
             raise EngineError(
                 f"interface {network.bridge} exists and is no bridge; remove it or choose another "
                 "name with the option com.docker.network.bridge.name"
             )
-        if link is not None and link.up:
+        if link is not None and link.up and not configure:
             return link.index
         return self._make(network, link)
 
@@ -98,6 +126,8 @@ class Bridges:
         # Published ports on the machine's 127.0.0.1 are sent to containers.
         write_sysctl(f"ipv4/conf/{name}/route_localnet", "1")
         write_sysctl(f"ipv6/conf/{name}/accept_ra", "0")
+        if network.ipv6:
+            forward_ipv6()
         write_sysctl(f"ipv6/conf/{name}/disable_ipv6", "0" if network.ipv6 else "1")
         messages = [
             netlink.add_address(index, str(gateway.ip), gateway.network.prefixlen)
@@ -110,10 +140,15 @@ class Bridges:
             raise EngineError(f"failed to set up bridge {name}: {error.strerror}") from error
 
     def remove(self, network: Network) -> None:
-        """Remove the network's bridge; one that is gone is no error."""
+        """Remove the network's bridge, unless somebody else made it; gone is no error."""
         link = netlink.find_link(self.channel, network.bridge)
-        if link is not None and link.kind == "bridge":
+        if link is not None and link.group == self._identity.group:
             self.channel.run([netlink.delete_index(link.index)], frozenset({errno.ENODEV}))
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove those of the interfaces that are still there."""
+        found = [netlink.find_link(self.channel, name) for name in names if name]
+        self.channel.attempt([netlink.delete_index(link.index) for link in found if link])
 
     def sweep(self, keep: frozenset[str]) -> list[str]:
         """Remove interfaces of this engine that are not in `keep`; returns their names."""

@@ -270,6 +270,17 @@ def _postrouting() -> list[list[bytes]]:
             *_on_pair("same"),
             ex.masquerade(),
         ],
+        # The same where br_netfilter passes the packet on inside the bridge: no interface is
+        # known to have received it then, as with packets of the machine itself.
+        [
+            *_has_bits(ex.CT_STATUS, ex.CT_DESTINATION_CHANGED),
+            ex.meta(ex.META_IIFNAME, 1),
+            ex.equal(1, nft.ifname("")),
+            *_on_list(ex.META_OIFNAME, "bridges"),
+            ex.source_type(1),
+            ex.equal(1, struct.pack("=I", ex.RTN_LOCAL), negate=True),
+            ex.masquerade(),
+        ],
         [*_on_list(ex.META_OIFNAME, "bridges"), *from_loopback, ex.masquerade()],
         [
             *_on_list(ex.META_IIFNAME, "masquerade"),

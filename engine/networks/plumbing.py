@@ -21,9 +21,10 @@ class Wire:
     bridge: int
     mtu: int
     isolated: bool = False
-    # Whether the container's way out is through this network.
-    default4: bool = False
-    default6: bool = False
+    # whether the bridge sends back what the container sent (see `bridges.filtered`)
+    reflected: bool = False
+    # whether the container's way out is through this network
+    default: bool = False
 
 
 def build(channel: netlink.Channel, path: Path, wires: Sequence[Wire], group: int) -> int:
@@ -54,6 +55,22 @@ def attach(channel: netlink.Channel, path: Path, wire: Wire, group: int) -> None
         os.close(descriptor)
 
 
+def route(path: Path, endpoint: Endpoint) -> None:
+    """Make an endpoint the way out. Only for a thread that ends soon. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespaces.enter_netns(descriptor)
+        with netlink.Channel() as inside:
+            inside.run(_default_routes(endpoint, socket.if_nametoindex(endpoint.link)))
+    finally:
+        os.close(descriptor)
+
+
+def _default_routes(endpoint: Endpoint, index: int) -> list[netlink.Message]:
+    gateways = (endpoint.gateway4, endpoint.gateway6)
+    return [netlink.default_route(index, gateway) for gateway in gateways if gateway]
+
+
 def _attach(
     outside: netlink.Channel,
     inside: netlink.Channel,
@@ -61,33 +78,30 @@ def _attach(
     wires: Sequence[Wire],
     group: int,
 ) -> None:
-    outside.run(
-        [
-            netlink.create_veth(
-                netlink.Veth(
-                    name=wire.endpoint.host_link,
-                    peer=wire.endpoint.link,
-                    peer_netns=descriptor,
-                    peer_mac=wire.endpoint.mac,
-                    master=wire.bridge,
-                    mtu=wire.mtu,
-                    group=group,
-                )
-            )
-            for wire in wires
-        ]
-    )
-    isolated = [wire for wire in wires if wire.isolated]
-    if isolated:
-        outside.run([_isolate(wire) for wire in isolated])
+    outside.run([message for wire in wires for message in _outside(wire, descriptor, group)])
     messages = [netlink.set_up(_LOOPBACK)]
     for wire in wires:
         messages += _configure(wire)
     inside.run(messages)
 
 
-def _isolate(wire: Wire) -> netlink.Message:
-    return netlink.isolate_port(socket.if_nametoindex(wire.endpoint.host_link))
+def _outside(wire: Wire, descriptor: int, group: int) -> list[netlink.Message]:
+    name = wire.endpoint.host_link
+    pair = netlink.Veth(
+        name=name,
+        peer=wire.endpoint.link,
+        peer_netns=descriptor,
+        peer_mac=wire.endpoint.mac,
+        master=wire.bridge,
+        mtu=wire.mtu,
+        group=group,
+    )
+    messages = [netlink.create_veth(pair)]
+    if wire.isolated:
+        messages.append(netlink.isolate_port(name))
+    if wire.reflected:
+        messages.append(netlink.reflect_port(name))
+    return messages
 
 
 def _configure(wire: Wire) -> list[netlink.Message]:
@@ -100,10 +114,8 @@ def _configure(wire: Wire) -> list[netlink.Message]:
         messages.append(netlink.add_address(index, one.ipv4, one.prefix4))
     if one.ipv6:
         messages.append(netlink.add_address(index, one.ipv6, one.prefix6))
-    if wire.default4 and one.gateway4:
-        messages.append(netlink.default_route(index, one.gateway4))
-    if wire.default6 and one.gateway6:
-        messages.append(netlink.default_route(index, one.gateway6))
+    if wire.default:
+        messages += _default_routes(one, index)
     return messages
 
 
@@ -112,9 +124,4 @@ def quiet(channel: netlink.Channel, endpoints: Sequence[Endpoint]) -> None:
 
     Removing an interface takes the kernel 20 ms and more, and others wait meanwhile.
     """
-    messages = []
-    for one in endpoints:
-        link = netlink.find_link(channel, one.host_link) if one.host_link else None
-        if link is not None:
-            messages.append(netlink.cut_port(link.index))
-    channel.attempt(messages)
+    channel.attempt([netlink.cut_port(one.host_link) for one in endpoints if one.host_link])

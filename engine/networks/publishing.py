@@ -2,12 +2,15 @@
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from engine.errors import BadRequest, EngineError
 from engine.networks.ports import Ports, PortTaken
 from engine.networks.records import Binding, Endpoint, PortRequest
 
+# how often another number is tried when one is free on the first address only
+_ATTEMPTS = 16
 _ANY = ("0.0.0.0", "::")
 
 
@@ -41,12 +44,34 @@ class Publisher:
         taken: list[Binding] = []
         try:
             for request in requests:
-                for host_ip, target in _addresses(request, endpoint, default_ip):
-                    taken.append(await self._take_one(request, host_ip, target))
+                taken += await self._take_request(request, endpoint, default_ip)
         except BaseException:
             await self.give_back(taken)
             raise
         return tuple(taken)
+
+    async def _take_request(
+        self, request: PortRequest, endpoint: Endpoint, default_ip: str
+    ) -> list[Binding]:
+        """One request, on all its addresses with the same number."""
+        first, *others = _addresses(request, endpoint, default_ip)
+        for left in reversed(range(_ATTEMPTS)):
+            taken = [await self._take_one(request, *first)]
+            number = taken[0].host_port
+            same = replace(request, host_port_start=number, host_port_end=number)
+            try:
+                for pair in others:
+                    taken.append(await self._take_one(same, *pair))
+            except BaseException as error:
+                await self.give_back(taken)
+                fixed = request.host_port_start and request.host_port_end <= number
+                if fixed or not left or not isinstance(error, EngineError):
+                    raise
+                if request.host_port_start:
+                    request = replace(request, host_port_start=number + 1)
+            else:
+                return taken
+        raise AssertionError("the last attempt raises")
 
     async def _take_one(self, request: PortRequest, host_ip: str, target: str) -> Binding:
         first, last = request.host_port_start, request.host_port_end
@@ -104,17 +129,7 @@ class Publisher:
 
     def in_force(self, bindings: Iterable[Binding]) -> list[Binding]:
         """The bindings as the firewall needs them: with the address on the engine's machine."""
-        return [
-            Binding(
-                one.container_port,
-                one.protocol,
-                self.listening_ip(one),
-                one.host_port,
-                one.guest_port,
-                one.container_ip,
-            )
-            for one in bindings
-        ]
+        return [replace(one, host_ip=self.listening_ip(one)) for one in bindings]
 
 
 def _binding(
@@ -137,6 +152,8 @@ def _addresses(request: PortRequest, endpoint: Endpoint, default_ip: str) -> lis
         pairs = [(default_ip, endpoint.ipv4)] if endpoint.ipv4 else []
         if endpoint.ipv6 and default_ip in _ANY:
             pairs.append(("::", endpoint.ipv6))
+        if not pairs:
+            raise BadRequest(f"can't publish {request.key}: the container has no address for it")
         return pairs
     try:
         version = ipaddress.ip_address(host_ip).version

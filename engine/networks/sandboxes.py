@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.linux import conntrack, namespaces, netlink
 from engine.networks import plumbing, resolver
 from engine.networks.addresses import mac_of
-from engine.networks.bridges import Bridges, mtu_of, rules_of, talks
+from engine.networks.bridges import Bridges, filtered, mtu_of, rules_of, talks
 from engine.networks.firewall import Firewall
 from engine.networks.identity import Identity
 from engine.networks.network import Network
@@ -29,6 +29,8 @@ from engine.networks.records import (
 from engine.networks.store import Store
 
 _log = logging.getLogger(__name__)
+# seconds that the kernel has to remove the interfaces of a namespace that has ended
+_GRACE = 2.0
 _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
@@ -59,6 +61,8 @@ class Sandboxes:
         self._firewall = firewall
         self._publisher = publisher
         self._opened: dict[str, Opened] = {}
+        self._dying: set[str] = set()
+        self._reaper: asyncio.Task[None] | None = None
 
     def get(self, container_id: str) -> Opened | None:
         """The open sandbox of a container, or None."""
@@ -207,9 +211,34 @@ class Sandboxes:
             bridge=self._bridges.ensure(network),
             mtu=mtu_of(network),
             isolated=not talks(network),
-            default4=default,
-            default6=default,
+            reflected=default and filtered(),
+            default=default,
         )
+
+    def members(self, network: Network) -> Iterator[tuple[Opened, Endpoint]]:
+        """The open sandboxes that are in a network."""
+        for opened in self.all():
+            for endpoint in opened.sandbox.endpoints.values():
+                if endpoint.network_id == network.id:
+                    yield opened, endpoint
+
+    async def settle(self, opened: Opened, endpoints: Mapping[str, Endpoint]) -> None:
+        """Endpoints of a running container have changed: its published ports follow."""
+        way_out = self.way_out(opened.request, endpoints)
+        before = opened.sandbox
+        addresses = {a for one in endpoints.values() for a in (one.ipv4, one.ipv6)}
+        if all(binding.container_ip in addresses for binding in before.bindings) and (
+            before.bindings or not way_out
+        ):
+            opened.sandbox = replace(before, endpoints=endpoints)
+            return
+        gone = self._publisher.in_force(before.bindings)
+        await asyncio.to_thread(self._firewall.withdraw, gone)
+        await self._publisher.give_back(before.bindings)
+        opened.sandbox = replace(before, endpoints=endpoints, bindings=())
+        bindings = await self._take_ports(opened.request, endpoints, way_out)
+        opened.sandbox = replace(opened.sandbox, bindings=bindings)
+        await asyncio.to_thread(self._publish, opened.sandbox)
 
     def _resolv_conf(self, endpoints: Mapping[str, Endpoint]) -> str:
         machine = resolver.machine_resolver()
@@ -234,11 +263,21 @@ class Sandboxes:
         if opened is None or opened.sandbox.netns is None:
             return opened
         await asyncio.to_thread(self._take_apart, opened.sandbox)
+        self._dying |= {one.host_link for one in opened.sandbox.endpoints.values()}
+        if self._reaper is None or self._reaper.done():
+            self._reaper = asyncio.get_running_loop().create_task(self._reap())
         await self._publisher.give_back(opened.sandbox.bindings)
         for endpoint in opened.sandbox.endpoints.values():
             with contextlib.suppress(EngineError):
                 self.release(self._store.resolve(endpoint.network_id), endpoint)
         return opened
+
+    async def _reap(self) -> None:
+        """Remove interfaces that outlive their sandbox, as long as some process holds it."""
+        while self._dying:
+            await asyncio.sleep(_GRACE)
+            doomed, self._dying = self._dying, set()
+            await asyncio.to_thread(self._bridges.discard, doomed)
 
     def _take_apart(self, sandbox: Sandbox) -> None:
         assert sandbox.netns is not None

@@ -14,6 +14,7 @@ from engine.linux.netlink.link import (
     isolate_port,
     links,
     mac_bytes,
+    reflect_port,
     set_up,
 )
 from engine.linux.netlink.message import Message
@@ -42,6 +43,7 @@ __all__ = [
     "isolate_port",
     "links",
     "mac_bytes",
+    "reflect_port",
     "routed_networks",
     "set_up",
 ]

@@ -28,20 +28,21 @@ _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_MASTER = 10
-_IFLA_PROTINFO = 12
 _IFLA_LINKINFO = 18
 _IFLA_GROUP = 27
 _IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
+_IFLA_INFO_SLAVE_KIND = 4
+_IFLA_INFO_SLAVE_DATA = 5
 _IFLA_NUM_TX_QUEUES = 31
 _IFLA_NUM_RX_QUEUES = 32
 _VETH_INFO_PEER = 1
 _IFLA_BRPORT_STATE = 1
+_IFLA_BRPORT_MODE = 4
 _IFLA_BRPORT_FLUSH = 24
 _IFLA_BRPORT_ISOLATED = 33
 _IFINFO = struct.Struct("=BxHiII")
-_AF_BRIDGE = 7
 _CREATE = NLM_F_CREATE | NLM_F_EXCL
 
 
@@ -120,16 +121,28 @@ def create_veth(pair: Veth) -> Message:
     return Message(RTM_NEWLINK, _CREATE, _body(*parts, up=True), f"create veth {pair.name}")
 
 
-def isolate_port(index: int) -> Message:
+def _set_port(name: str, *settings: bytes) -> Message:
+    port = nested(
+        _IFLA_LINKINFO,
+        text(_IFLA_INFO_SLAVE_KIND, "bridge"),
+        nested(_IFLA_INFO_SLAVE_DATA, *settings),
+    )
+    return Message(RTM_NEWLINK, 0, _body(text(_IFLA_IFNAME, name), port), f"set port {name}")
+
+
+def isolate_port(name: str) -> Message:
     """Let a bridge's port talk to no other isolated port."""
-    port = nested(_IFLA_PROTINFO, u8(_IFLA_BRPORT_ISOLATED, 1))
-    return Message(RTM_NEWLINK, 0, _body(port, index=index, family=_AF_BRIDGE), "isolate port")
+    return _set_port(name, u8(_IFLA_BRPORT_ISOLATED, 1))
 
 
-def cut_port(index: int) -> Message:
+def reflect_port(name: str) -> Message:
+    """Let a bridge's port get back what it sent (hairpin mode)."""
+    return _set_port(name, u8(_IFLA_BRPORT_MODE, 1))
+
+
+def cut_port(name: str) -> Message:
     """Stop a bridge's port from passing anything, and forget what was learnt from it."""
-    port = nested(_IFLA_PROTINFO, u8(_IFLA_BRPORT_STATE, 0), attribute(_IFLA_BRPORT_FLUSH))
-    return Message(RTM_NEWLINK, 0, _body(port, index=index, family=_AF_BRIDGE), "cut port off")
+    return _set_port(name, u8(_IFLA_BRPORT_STATE, 0), attribute(_IFLA_BRPORT_FLUSH))
 
 
 def set_up(index: int, up: bool = True) -> Message:

@@ -74,6 +74,11 @@ def destination_type(register: int) -> bytes:
     return _expression("fib", be32(1, register), be32(2, 3), be32(3, 2))
 
 
+def source_type(register: int) -> bytes:
+    """Load what kind of address the source is (RTN_LOCAL...)."""
+    return _expression("fib", be32(1, register), be32(2, 3), be32(3, 1))
+
+
 def equal(register: int, data: bytes, negate: bool = False) -> bytes:
     """Go on when the register holds these bytes (or doesn't)."""
     return _expression("cmp", be32(1, register), be32(2, int(negate)), value(3, data))
