@@ -18,6 +18,8 @@ _STREAM = 39  # the fourth letter of stdout or stderr
 _ERR = ord("e")
 _PARTIAL = ord("P")
 _LONGEST = 1 << 20
+_SEGMENT = 8 << 10
+_KINDS = {STDOUT: {b"stdout F", b"stdout P"}, STDERR: {b"stderr F", b"stderr P"}}
 _WHOLE = {b"stdout F": STDOUT, b"stderr F": STDERR}
 
 
@@ -65,18 +67,34 @@ class Parser:
 
     def feed(self, piece: bytes) -> list[LogLine]:
         """The lines that `piece` completes."""
-        lines = (self._rest + piece).split(b"\n")
-        self._rest = lines.pop()
-        if not self._timed and not self._partial and lines:
-            kinds = {line[_KIND] for line in lines}
-            if len(kinds) == 1 and (stream := _WHOLE.get(kinds.pop())):
-                if stream not in self._wanted:
-                    return []
-                lines.append(b"")
-                text = b"\n".join([line[_PREFIX:] for line in lines])
-                return [LogLine(stream, 0, text)]
-        found = self._parse(lines)
-        return found if self._timed else _joined(found)
+        whole, newline, rest = (self._rest + piece).rpartition(b"\n")
+        self._rest = rest
+        if not newline:
+            return []
+        if self._timed:
+            return self._parse(whole.split(b"\n"))
+        return self._untimed(whole + newline)
+
+    def _untimed(self, text: bytes) -> list[LogLine]:
+        """Lines without times, neighbours joined; an unfinished one is simply passed on.
+
+        conmon stamps all that it reads at once alike: most segments hold one and the same prefix,
+        which goes in one replacement.
+        """
+        runs = _Runs(self._wanted)
+        start = 0
+        while start < len(text):
+            end = text.find(b"\n", start + _SEGMENT) + 1 or len(text)
+            segment = text[start:end]
+            start = end
+            prefix = segment[:_PREFIX]
+            stream = _WHOLE.get(prefix[_KIND])
+            texts = segment.split(b"\n" + prefix) if stream else []
+            if stream and len(texts) == segment.count(b"\n"):
+                runs.add(stream, b"\n".join(texts)[_PREFIX:])
+            else:
+                _add_lines(runs, segment.split(b"\n"))
+        return runs.lines()
 
     def _parse(self, lines: list[bytes]) -> list[LogLine]:
         found: list[LogLine] = []
@@ -88,7 +106,7 @@ class Parser:
             stream = STDERR if line[_STREAM] == _ERR else STDOUT
             if stream not in wanted:
                 continue
-            if self._timed and line[:35] != stamp:
+            if line[:35] != stamp:
                 try:
                     time_ns = parse_time(line)
                 except ValueError:
@@ -122,20 +140,43 @@ class Parser:
         return found
 
 
-def _joined(lines: list[LogLine]) -> list[LogLine]:
-    """Neighbours of one stream made one."""
-    found: list[LogLine] = []
-    run: list[bytes] = []
-    current = 0
+class _Runs:
+    """Pieces of output, neighbours of one stream joined."""
+
+    def __init__(self, wanted: set[int]) -> None:
+        self._wanted = wanted
+        self._runs: list[tuple[int, list[bytes]]] = []
+
+    def add(self, stream: int, text: bytes) -> None:
+        """Append output, unless nobody wants that stream."""
+        if stream not in self._wanted:
+            return
+        if not self._runs or self._runs[-1][0] != stream:
+            self._runs.append((stream, []))
+        self._runs[-1][1].append(text)
+
+    def lines(self) -> list[LogLine]:
+        """All of it."""
+        return [LogLine(stream, 0, b"".join(parts)) for stream, parts in self._runs]
+
+
+def _add_lines(runs: _Runs, lines: list[bytes]) -> None:
+    """Give `runs` what `lines` hold; quicker when they are all of one stream."""
+    lines.pop()  # what follows the last newline: nothing
+    kinds = {line[_KIND] for line in lines}
+    for stream, its_kinds in _KINDS.items():
+        if kinds <= its_kinds:
+            pieces = [
+                line[_PREFIX:] if line[_MARK] == _PARTIAL else line[_PREFIX:] + b"\n"
+                for line in lines
+            ]
+            runs.add(stream, b"".join(pieces))
+            return
     for line in lines:
-        if line.stream != current:
-            if run:
-                found.append(LogLine(current, 0, b"".join(run)))
-            run, current = [], line.stream
-        run.append(line.data)
-    if run:
-        found.append(LogLine(current, 0, b"".join(run)))
-    return found
+        if len(line) >= _PREFIX:
+            stream = STDERR if line[_STREAM] == _ERR else STDOUT
+            ending = b"" if line[_MARK] == _PARTIAL else b"\n"
+            runs.add(stream, line[_PREFIX:] + ending)
 
 
 def tail_offset(read_at: Callable[[int, int], bytes], size: int, count: int) -> tuple[int, int]:
