@@ -38,17 +38,22 @@ class Handle(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """See the module. `ended` is called once, when the socket is closed."""
+    """See the module. `began` and `ended` are called once each, with the socket open and closed."""
 
     _transport: asyncio.Transport
     _flow: Flow
     _writer: Writer
 
     def __init__(
-        self, handle: Handle, server: ServerHeaders, ended: Callable[["Connection"], None]
+        self,
+        handle: Handle,
+        server: ServerHeaders,
+        began: Callable[["Connection"], None],
+        ended: Callable[["Connection"], None],
     ) -> None:
         self._handle = handle
         self._server = server
+        self._began = began
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -73,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self._flow = Flow(self._transport, self.closed)
         self._writer = Writer(self._transport, self._flow, self._server)
+        self._began(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed.set()

@@ -67,10 +67,13 @@ class Server:
         self._unlink()
 
     def _connect(self) -> Connection:
-        connection = Connection(self._handle, self._headers, self._ended)
+        return Connection(self._handle, self._headers, self._began, self._ended)
+
+    def _began(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._idle.clear()
-        return connection
+        if self._server is None:  # accepted, but too late
+            connection.stop()
 
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)
