@@ -267,7 +267,7 @@ class MainWindow(QMainWindow):
         running = sum(one.running and one.id not in hidden for one in session.containers)
         for key, noun, count in (
             ("containers", "container", running),
-            ("images", "image", len({row.id for row in session.images})),
+            ("images", "image", len(session.images)),
             ("volumes", "volume", len(session.volumes)),
             ("networks", "network", len(session.networks)),
         ):
