@@ -11,7 +11,17 @@ from pathlib import Path
 
 import engine
 from engine.about import About
-from engine.api import auth, containers_io, distribution, exec, images, system, usage, volumes
+from engine.api import (
+    auth,
+    containers_io,
+    distribution,
+    exec,
+    images,
+    networks,
+    system,
+    usage,
+    volumes,
+)
 from engine.api import containers as containers_routes
 from engine.api import events as events_routes
 from engine.api.application import Application
@@ -23,6 +33,7 @@ from engine.containers.wiring import Containers
 from engine.database import Database
 from engine.errors import EngineError
 from engine.events import Events
+from engine.hostlink import HostLink
 from engine.images.service import Service as ImageService
 from engine.images.store import Store as Images
 from engine.linux import cgroups, private
@@ -74,6 +85,7 @@ class Daemon:
             images=lambda: sum(1 for _ in self.images),
             init=settings.init_path,
         )
+        self._link: HostLink | None = None
         self.images.users = self.containers.image_users
         self.volumes.users = self.containers.volume_users
         self.volumes.locate = Shares(options.socket, options.machine).locate
@@ -93,6 +105,7 @@ class Daemon:
         yield from auth.routes(service)
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)
+        yield from networks.routes(self.networks)
 
     async def restore(self) -> None:
         """Take up what an earlier engine left, so that everything answers as it stands."""
@@ -118,6 +131,7 @@ class Daemon:
             ("images", self.images.close),
             ("volumes", self.volumes.close),
             ("runtime", self.runtime.close),
+            *((("host link", self._link.close),) if self._link else ()),
         ):
             try:
                 await end()
@@ -144,11 +158,9 @@ class Daemon:
     async def _link_host(self) -> None:
         if self.options.host_link is None:
             return
-        from engine.hostlink import HostLink
-
-        link = HostLink(self.options.host_link)
-        await link.start()
-        self.networks.host = link
+        self._link = HostLink(self.options.host_link)
+        await self._link.start()
+        self.networks.host = self._link
 
 
 def prepare(options: Options) -> int:
