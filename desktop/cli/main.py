@@ -82,6 +82,8 @@ def _start(client: AgentClient, *, headless: bool, quiet: bool) -> None:
 
     if client.status().state is State.RUNNING:
         click.echo(f"Cove already runs. DOCKER_HOST={client.home.docker_host}")
+        if hello:
+            _hello(client.home)
         return
     show = progress.Printer(live=not headless and sys.stderr.isatty(), quiet=quiet)
     with show:
@@ -92,6 +94,15 @@ def _start(client: AgentClient, *, headless: bool, quiet: bool) -> None:
         note = context.ensure(client.home)
         if note:
             click.echo(note)
+    if hello:
+        _hello(client.home)
+
+
+def _hello(home: Home) -> None:
+    from desktop.cli import hello
+
+    click.echo(f"\n$ docker run --rm {hello.IMAGE}")
+    click.echo(hello.run(home))
 
 
 @cove.command()
@@ -137,8 +148,8 @@ def status(as_json: bool) -> None:
     click.echo(report.as_json(now) if as_json else report.as_text(now))
 
 
-@cove.command()
-@click.argument("command", nargs=-1)
+@cove.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(command: tuple[str, ...]) -> None:
     """Open a shell in the VM, or run COMMAND there."""
     from desktop.cli import shell as session

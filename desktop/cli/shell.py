@@ -35,7 +35,8 @@ def run(client: AgentClient, command: tuple[str, ...]) -> int:
             size = shutil.get_terminal_size()
             channel.get_pty(os.environ.get("TERM", "xterm"), size.columns, size.lines)
         if command:
-            channel.exec_command(shlex.join(command))
+            # one word is a line for the shell, as with ssh; several are a program's arguments
+            channel.exec_command(command[0] if len(command) == 1 else shlex.join(command))
         else:
             channel.invoke_shell()
         with _raw(terminal), _resizing(channel, terminal):

@@ -22,7 +22,7 @@ from desktop.forward.ssh import Connection
 
 SOCKET = "/run/cove/link.sock"
 LINE_LIMIT = 1 << 16
-RETRY_SECONDS = 0.5
+BACK_OFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 log = logging.getLogger(__name__)
 
 
@@ -53,19 +53,22 @@ class HostLink:
         self._stopped.set()
 
     def _run(self) -> None:
+        tries = 0
         while not self._stopped.is_set():
             try:
                 channel = self._connection.channel(SOCKET, paramiko.Channel)
-            except Failure:
-                self._stopped.wait(RETRY_SECONDS)  # the engine isn't up yet, or restarts
+            except Failure:  # the engine isn't up yet, or restarts
+                self._stopped.wait(BACK_OFF[min(tries, len(BACK_OFF) - 1)])
+                tries += 1
                 continue
+            tries = 0
             try:
                 self._serve(channel)
             except (OSError, EOFError, paramiko.SSHException):
                 log.debug("the host link ended", exc_info=True)
             finally:
                 channel.close()
-            self._stopped.wait(RETRY_SECONDS)
+            self._stopped.wait(BACK_OFF[0])
 
     def _serve(self, channel: paramiko.Channel) -> None:
         buffer = b""

@@ -22,6 +22,7 @@ from desktop.vm.states import Progress, State
 
 POWERDOWN_SECONDS = 40.0
 QUIT_SECONDS = 5.0
+FAILED_POWERDOWN_SECONDS = 8.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -338,6 +339,12 @@ class Machine:
         current = readiness.current if readiness is not None else None
         if readiness is not None and current is not None and not current.cause:
             readiness.fail(current.name, f"{failure.what} {failure.why}".strip(), failure.hint)
+        await self._link.close()
+        if self._qemu is not None and self._qemu.outcome is None and self._guest_is_up():
+            # the data disk may be mounted already: let the guest close it
+            with suppress(Failure):
+                await self._qemu.execute("system_powerdown")
+                await self._qemu.ended_within(FAILED_POWERDOWN_SECONDS)
         await self._discard("the boot failed")
         self._set(State.FAILED)
 
