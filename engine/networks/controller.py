@@ -89,6 +89,11 @@ class Controller:
         write_sysctl("ipv4/ip_forward", "1")
         await sandboxes.restore(live)
 
+    async def stop(self) -> None:
+        """The engine ends: let go of sockets; containers keep their networks. Twice is safe."""
+        if self._parts is not None:
+            await self._parts.sandboxes.stop()
+
     def resolve(self, name_or_id: str) -> Network:
         """The network by name, id or unambiguous prefix of an id."""
         return self._store.resolve(name_or_id)

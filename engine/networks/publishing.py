@@ -114,6 +114,10 @@ class Publisher:
             for one in bindings:
                 await self.host.withdraw(one.protocol, one.host_ip, one.host_port)
 
+    def stop(self) -> None:
+        """The engine ends: let go of the sockets that hold ports."""
+        self._ports.close()
+
     def adopt(self, bindings: Sequence[Binding]) -> None:
         """Hold the ports of a container that an earlier engine started."""
         for one in bindings:

@@ -272,6 +272,15 @@ class Sandboxes:
                 self.release(self._store.resolve(endpoint.network_id), endpoint)
         return opened
 
+    async def stop(self) -> None:
+        """Let go of sockets; what is open stays."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+            await asyncio.gather(self._reaper, return_exceptions=True)
+        self._publisher.stop()
+        self._firewall.close()
+        self._bridges.close()
+
     async def _reap(self) -> None:
         """Remove interfaces that outlive their sandbox, as long as some process holds it."""
         while self._dying:
