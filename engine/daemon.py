@@ -24,6 +24,7 @@ from engine.api import (
 )
 from engine.api import containers as containers_routes
 from engine.api import events as events_routes
+from engine.api import networks as networks_routes
 from engine.api.application import Application
 from engine.api.router import Route, Router
 from engine.api.server import Server
@@ -86,6 +87,7 @@ class Daemon:
             init=settings.init_path,
         )
         self._link: HostLink | None = None
+        self.networks.containers = self.containers
         self.images.users = self.containers.image_users
         self.volumes.users = self.containers.volume_users
         self.volumes.locate = Shares(options.socket, options.machine).locate
@@ -105,6 +107,7 @@ class Daemon:
         yield from auth.routes(service)
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)
+        yield from networks_routes.routes(self.networks)
         yield from networks.routes(self.networks)
 
     async def restore(self) -> None:
@@ -130,6 +133,7 @@ class Daemon:
             ("containers", self.containers.close),
             ("images", self.images.close),
             ("volumes", self.volumes.close),
+            ("networks", self.networks.stop),
             ("runtime", self.runtime.close),
             *((("host link", self._link.close),) if self._link else ()),
         ):
