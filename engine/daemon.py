@@ -24,7 +24,6 @@ from engine.api import (
 )
 from engine.api import containers as containers_routes
 from engine.api import events as events_routes
-from engine.api import networks as networks_routes
 from engine.api.application import Application
 from engine.api.router import Route, Router
 from engine.api.server import Server
@@ -107,7 +106,6 @@ class Daemon:
         yield from auth.routes(service)
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)
-        yield from networks_routes.routes(self.networks)
         yield from networks.routes(self.networks)
 
     async def restore(self) -> None:
