@@ -82,8 +82,6 @@ def _start(client: AgentClient, *, headless: bool, quiet: bool) -> None:
 
     if client.status().state is State.RUNNING:
         click.echo(f"Cove already runs. DOCKER_HOST={client.home.docker_host}")
-        if hello:
-            _hello(client.home)
         return
     show = progress.Printer(live=not headless and sys.stderr.isatty(), quiet=quiet)
     with show:
@@ -94,15 +92,6 @@ def _start(client: AgentClient, *, headless: bool, quiet: bool) -> None:
         note = context.ensure(client.home)
         if note:
             click.echo(note)
-    if hello:
-        _hello(client.home)
-
-
-def _hello(home: Home) -> None:
-    from desktop.cli import hello
-
-    click.echo(f"\n$ docker run --rm {hello.IMAGE}")
-    click.echo(hello.run(home))
 
 
 @cove.command()
