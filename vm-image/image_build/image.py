@@ -123,7 +123,7 @@ def make(
         early += order
     write_initrd(made / "initrd", plan, packages.tree, release, dependencies)
     write_kernel(made / "vmlinuz", packages.tree, release)
-    rootfs.make_erofs(root, made / "rootfs.erofs")
+    rootfs.make_erofs(root, made / "rootfs.erofs", plan["files"]["plain"])
     manifest = {
         "format": 1,
         "arch": plan.architecture.name,

@@ -205,11 +205,19 @@ def copy_licences(tree: Path, root: Path) -> None:
             put(root / path.relative_to(tree), path.read_bytes())
 
 
-def make_erofs(root: Path, target: Path) -> None:
-    """Compress the folder into a read-only file system whose files all belong to root."""
+def make_erofs(root: Path, target: Path, plain: Sequence[str]) -> None:
+    """Compress the folder into a read-only file system whose files all belong to root.
+
+    Files that match `plain` (regular expressions over paths) are stored as they are: what every
+    start reads comes sooner without unpacking.
+    """
+    hints = target.with_name("hints")
+    hints.write_text("".join(f"0 {pattern}\n" for pattern in plain))
     run(
         [
-            "mkfs.erofs", "--quiet", "-zlz4hc,12", "-C65536", "-Eztailpacking", "-T0", "--all-root",
-            "-U", "c0ffee00-c0fe-4c0e-8c0e-c0ffee00c0fe", "-x-1", target, root,
+            "mkfs.erofs", "--quiet", "-zlz4hc,9", "-C65536", "-Eztailpacking", "-T0", "--all-root",
+            "-U", "c0ffee00-c0fe-4c0e-8c0e-c0ffee00c0fe", "-x-1", f"--compress-hints={hints}",
+            target, root,
         ]
     )  # fmt: skip
+    hints.unlink()
