@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,15 +44,19 @@ class Piece:
 
 
 class Leases:
-    """Blobs and layers that are being worked with; collecting leaves them alone."""
+    """Blobs and layers that are being worked with; collecting leaves them alone.
+
+    The two are kept apart: the lowest layer's chain id is also the digest of its plain blob.
+    """
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
         self._lock = Lock()
 
     @contextmanager
-    def hold(self, *names: str) -> Iterator[None]:
-        """Hold digests or chain ids for the length of the block."""
+    def hold(self, blobs: Iterable[str] = (), layers: Iterable[str] = ()) -> Iterator[None]:
+        """Hold blobs (digests) and layers (chain ids) for the length of the block."""
+        names = [*blobs, *(f"layer {chain_id}" for chain_id in layers)]
         with self._lock:
             self._held.update(names)
         try:
@@ -62,8 +66,13 @@ class Leases:
                 self._held.subtract(names)
                 self._held += Counter()
 
-    def __contains__(self, name: str) -> bool:
-        return self._held[name] > 0
+    def holds_blob(self, digest: str) -> bool:
+        """Whether a blob is being worked with."""
+        return self._held[digest] > 0
+
+    def holds_layer(self, chain_id: str) -> bool:
+        """Whether a layer is being worked with."""
+        return self._held[f"layer {chain_id}"] > 0
 
 
 class Assembler:

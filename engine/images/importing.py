@@ -46,7 +46,7 @@ async def import_(
     config = instructions.apply({}, changes)
     blob, unpacking = await _take_in(store, pieces)
     diff_id = unpacking.result.diff_id
-    with store.leases.hold(blob, diff_id):
+    with store.leases.hold([blob], [diff_id]):
         document = _config(config, diff_id, message, source, platform or local())
         store.assembler.commit(unpacking, diff_id, diff_id)
         piece = Piece(diff_id, blob, await asyncio.to_thread(_layer_type, store, blob))

@@ -68,7 +68,7 @@ async def _load(
     store: "Store", archive: Archive, progress: Progress | None, platform: Platform | None
 ) -> list[tuple[Image, tuple[Reference, ...]]]:
     loaded = []
-    with store.leases.hold(*archive.blobs.values()):
+    with store.leases.hold(archive.blobs.values()):
         try:
             for found in await asyncio.to_thread(find_images, store, archive, platform):
                 loaded.append((await _create(store, archive, found, progress), found.references))

@@ -171,7 +171,7 @@ async def _take(
         return await store.add(known.config_text, known.layers, names, image_id=known.id), False
     chain = chain_ids(target.diff_ids)
     blobs = [str(layer["digest"]) for layer in target.layers]
-    with store.leases.hold(target.config_digest, *chain, *blobs):
+    with store.leases.hold([target.config_digest, *blobs], chain):
         try:
             layers, fetched = await _layers(store, client, target, chain, progress)
             await asyncio.to_thread(store.content.put, target.config)

@@ -81,7 +81,8 @@ def _chosen(store: "Store", reference: Reference) -> list[tuple[Reference, Image
 async def _push_one(store: "Store", upload: _Upload, reference: Reference, image: Image) -> None:
     for layer in reversed(image.layers):
         upload.progress.emit(status="Preparing", progressDetail={}, id=short(layer.diff_id))
-    with store.leases.hold(image.id, *(layer.blob for layer in image.layers)):
+    blobs = [layer.blob for layer in image.layers]
+    with store.leases.hold([image.id, *blobs]):
         for layer in {layer.diff_id: layer for layer in image.layers}.values():
             if layer.media_type in _PLAIN:
                 await _compress(store, layer)
@@ -103,6 +104,8 @@ async def _push_one(store: "Store", upload: _Upload, reference: Reference, image
         await asyncio.to_thread(
             _push_documents, upload.client, config, manifest, media_type, reference
         )
+    # the plain blobs that gave way to compressed ones; their leases have ended only here
+    store.collect_soon((), blobs)
     digest = of(manifest)
     await store.catalogue.add(image, [reference.with_digest(digest)])
     tag = reference.tag or ""
@@ -154,11 +157,10 @@ def _layer_type(layer: Layer, oci: bool) -> str:
 async def _compress(store: "Store", layer: Layer) -> None:
     """Gzip a plain layer once; its images stand on the smaller blob from then on."""
     blob = await store.assembler.run(lambda: _gzip(store, layer))
-    with store.leases.hold(blob.digest):
+    with store.leases.hold([blob.digest]):
         await store.catalogue.replace_blob(
             layer.diff_id, blob.digest, media.DOCKER_LAYER, blob.size
         )
-    store.collect_soon((), [layer.blob])
 
 
 def _gzip(store: "Store", layer: Layer) -> Blob:

@@ -92,7 +92,7 @@ async def save(
         finally:
             outlet.end()
 
-    with store.leases.hold(*blobs):
+    with store.leases.hold(blobs):
         task = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             async for piece in outlet:

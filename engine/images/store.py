@@ -8,12 +8,12 @@ used. What a killed engine left without a record is collected at start.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine import times
-from engine.content.digest import InvalidDigest, check
+from engine.content.digest import chain_ids
 from engine.content.store import Store as Content
 from engine.database import Database
 from engine.errors import BadRequest, Conflict, EngineError, NotFound
@@ -147,7 +147,7 @@ class Store:
         done: Callable[[int], None] | None = None,
     ) -> Image:
         """Assemble stored blobs to layers and add the image that `config` describes."""
-        with self.leases.hold(*(piece.blob for piece in pieces)):
+        with self.leases.hold((piece.blob for piece in pieces), _chain(pieces)):
             layers = await self.assembler.assemble(pieces, done)
             blob = await asyncio.to_thread(self.content.put, config)
             return await self.add(
@@ -239,52 +239,58 @@ class Store:
         await self.catalogue.drop(image.id)
         self.log(image, "delete")
         removed.delete(image.id)
-        await self._collect(image, removed)
+        blobs = [image.id, *(layer.blob for layer in image.layers)]
+        await self._collect(image.chain_ids, blobs, removed)
         parent = self.catalogue.get(image.parent) if image.parent else None
         if prune and parent is not None and not self.catalogue.references(parent.id):
             await self._delete(parent, removed, force=False, prune=True, quiet=True)
 
     # ---- space ----------------------------------------------------------------------------------
 
-    def _used(self) -> set[str]:
-        """Chain ids, blobs and configs that some image or snapshot needs."""
-        used: set[str] = set(self.snapshots.used())
+    def _used_layers(self) -> set[str]:
+        """Chain ids that some image or snapshot needs."""
+        used = self.snapshots.used()
         for image in self.catalogue:
-            used.add(image.id)
             used.update(image.chain_ids)
-            used.update(layer.blob for layer in image.layers)
         return used
 
-    async def _collect(self, image: Image, removed: Removed) -> None:
-        """Delete what only this image needed, top layer first."""
-        used = self._used()
-        layers = self.snapshots.layers
-        for chain_id in reversed(image.chain_ids):
-            layer = layers.get(chain_id)
-            if layer is not None and chain_id not in used and chain_id not in self.leases:
-                await asyncio.to_thread(layers.remove, chain_id)
+    def _used_blobs(self) -> set[str]:
+        """Digests of the layers' blobs and the configs of all images."""
+        used = {layer.blob for image in self.catalogue for layer in image.layers}
+        return used.union(image.id for image in self.catalogue)
+
+    async def _collect(
+        self, chain: Sequence[str], blobs: Iterable[str], removed: Removed | None = None
+    ) -> None:
+        """Delete what of these nobody needs, top layer first."""
+        used = self._used_layers()
+        for chain_id in reversed(chain):
+            layer = self.snapshots.layers.get(chain_id)
+            if layer is None or chain_id in used or self.leases.holds_layer(chain_id):
+                continue
+            await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
+            if removed is not None:
                 removed.delete(chain_id)
                 removed.reclaimed += layer.size
-        blobs = {layer.blob for layer in image.layers} | {image.id}
-        for blob in blobs - used:
-            if blob not in self.leases:
+        used = self._used_blobs()
+        for blob in blobs:
+            if blob not in used and not self.leases.holds_blob(blob):
                 await asyncio.to_thread(self.content.remove, blob)
 
     async def _release(self, chain: Sequence[str]) -> None:
         """A snapshot went: layers that a forced removal had left for it go, too."""
-        if self.snapshots.layers and any(self.snapshots.layers.get(chain_id) for chain_id in chain):
-            used = self._used()
-            for chain_id in reversed(chain):
-                if chain_id not in used and chain_id not in self.leases:
-                    await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
+        top = chain[-1] if chain else ""
+        if not any(top in image.chain_ids for image in self.catalogue):
+            await self._collect(chain, ())
 
     def _collect_orphans(self) -> None:
-        used = self._used()
+        used = self._used_layers()
         for layer in self.snapshots.layers:
             if layer.chain_id not in used:
                 self.snapshots.layers.remove(layer.chain_id)
+        blobs = self._used_blobs()
         for blob in list(self.content.list()):
-            if blob not in used:
+            if blob not in blobs:
                 self.content.remove(blob)
 
     async def _mend(self) -> None:
@@ -304,17 +310,7 @@ class Store:
 
     def collect_soon(self, chain: Sequence[str], blobs: Sequence[str]) -> None:
         """After a failed operation has let go: delete what of these nobody needs."""
-
-        async def collect() -> None:
-            used = self._used()
-            for chain_id in reversed(chain):
-                if chain_id not in used and chain_id not in self.leases:
-                    await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
-            for blob in blobs:
-                if blob not in used and blob not in self.leases:
-                    await asyncio.to_thread(self.content.remove, blob)
-
-        self._behind(collect())
+        self._behind(self._collect(chain, blobs))
 
     def sync_soon(self) -> None:
         """Bring new layers to the disk behind the answer."""
@@ -332,13 +328,6 @@ class Store:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def owns(self, digest: str) -> bool:
-        """Whether the text is a digest of something stored here."""
-        try:
-            return self.content.has(check(digest))
-        except InvalidDigest:
-            return False
-
     async def _load_welcome(self, archive: Path) -> None:
         from engine.images.load import load_file
 
@@ -348,3 +337,7 @@ class Store:
             _log.error("the built-in image %s can't be loaded: %s", archive, error)
             return
         await self._database.put(_META, "welcome", {"loaded": True})
+
+
+def _chain(pieces: Sequence[Piece]) -> tuple[str, ...]:
+    return chain_ids(piece.diff_id for piece in pieces)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from engine.registry.errors import LoginRefused, RegistryError, from_response
+from engine.registry.errors import RegistryError, from_response
 from engine.registry.transport import Transport
 
 _CLIENT = "cove"
@@ -133,7 +133,7 @@ class Authenticator:
         body = response.read()
         self._transport.give_back(response)
         if response.status >= 400:
-            raise _refusal(response.status, body)
+            raise from_response(response.status, body, "", "")
         return self._keep(scope, body)
 
     def _keep(self, scope: str, body: bytes) -> str:
@@ -148,9 +148,3 @@ class Authenticator:
         with self._lock:
             self._tokens[scope] = (token, time.monotonic() + life * 0.9)
         return token
-
-
-def _refusal(status: int, body: bytes) -> Exception:
-    if status in (401, 403):
-        return LoginRefused(f"{from_response(status, body, '', '')}")
-    return from_response(status, body, "", "")

@@ -273,6 +273,6 @@ class Client:
         self._drop(self.request("PUT", f"manifests/{reference}", headers, content, actions=PUSH))
 
     def login(self) -> None:
-        """Try the credentials at the registry. Raises RegistryError, LoginRefused, Unreachable."""
+        """Try the credentials at the registry. Raises RegistryError, Unreachable."""
         response = self.request("GET", f"{self.base}/v2/", scope="")
         self._drop(response)

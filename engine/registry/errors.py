@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from engine.errors import EngineError, NotFound, Unauthorized
+from engine.errors import EngineError, NotFound
 
 _MESSAGES = {
     "UNAUTHORIZED": "authentication required",
@@ -31,10 +31,6 @@ class Unreachable(EngineError):
 
 class NotFoundThere(NotFound):
     """The registry doesn't have it (or doesn't show it)."""
-
-
-class LoginRefused(Unauthorized):
-    """The registry doesn't take the credentials."""
 
 
 def from_response(status: int, body: bytes, challenge: str, retry_after: str) -> RegistryError:

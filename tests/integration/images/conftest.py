@@ -1,0 +1,100 @@
+"""A real registry on loopback, and a proxy in front of it that can misbehave."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.native import NativeEngine
+from tests.support.registry_proxy import Proxy
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Registry:
+    """One `docker-registry` process."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start_registry(extra: str = "", files: dict[str, bytes] | None = None) -> Registry:
+    """Start a registry with more lines of configuration; `{folder}` stands for its folder."""
+    folder = Path(tempfile.mkdtemp(prefix="cvr-", dir="/var/tmp"))
+    for name, content in (files or {}).items():
+        (folder / name).write_bytes(content)
+    port = free_port()
+    lines = [
+        "version: 0.1",
+        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}",
+        f'http: {{addr: "127.0.0.1:{port}"}}',
+        "log: {level: error}",
+        extra.replace("{folder}", str(folder)),
+    ]
+    (folder / "config.yml").write_text("\n".join(lines))
+    process = subprocess.Popen(
+        ["docker-registry", "serve", folder / "config.yml"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    registry = Registry(folder, port, process)
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return registry
+        time.sleep(0.05)
+    registry.stop()
+    raise RuntimeError("the registry did not start")
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    registry = start_registry()
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[Proxy]:
+    with Proxy(registry.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def pushed(native_engine: NativeEngine, registry: Registry) -> Callable[..., str]:
+    """Push an image with layers of random bytes under a name; its name at the registry."""
+
+    def push(name: str, *, megabytes: int = 1, layers: int = 2) -> str:
+        from tests.support.archives import docker_archive
+
+        reference = f"{registry.host}/{name}:1"
+        native_engine.docker("load", "-q", input=docker_archive(reference, layers, megabytes))
+        native_engine.docker("push", "-q", reference)
+        native_engine.docker("rmi", reference)
+        return f"{name}:1"
+
+    return push

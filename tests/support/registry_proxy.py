@@ -1,0 +1,144 @@
+"""A proxy in front of a real registry: it counts, slows down, cuts, and may want a token."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+_STEP = 1 << 16
+
+
+class Proxy:
+    """Set the attributes, then use `host` as the registry. Use with `with`."""
+
+    def __init__(self, port: int) -> None:
+        self.upstream = port
+        self.requests: list[tuple[str, str, str]] = []
+        self.cut_after = 0  # bytes of a blob's body, once for each blob
+        self.delay = 0.0  # seconds before each 64 KiB of a blob
+        self.corrupt = False
+        self.token = ""  # when set, requests need `Bearer <token>`
+        self.scopes: list[str] = []
+        self.broken = threading.Event()  # a client closed its connection in mid blob
+        self.cuts: set[str] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def blobs(self) -> list[str]:
+        """The blob requests so far, path and Range."""
+        return [path for method, path, _ in self.requests if method == "GET" and "/blobs/" in path]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                super().handle()
+
+        def do_GET(self) -> None:
+            self._forward()
+
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_GET
+
+        def _forward(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length) if length else None
+            proxy.requests.append((self.command, self.path, self.headers.get("Range", "")))
+            if self.path.startswith("/token"):
+                self._give_token()
+            elif proxy.token and self.headers.get("Authorization") != f"Bearer {proxy.token}":
+                self._challenge()
+            else:
+                self._pass_on(body)
+
+        def _give_token(self) -> None:
+            proxy.scopes.append(self.path)
+            if self.headers.get("Authorization", "").startswith("Basic "):
+                self._answer(200, {"token": proxy.token, "expires_in": 60})
+            else:
+                self._answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "who are you"}]})
+
+        def _challenge(self) -> None:
+            realm = f'Bearer realm="http://{proxy.host}/token",service="test"'
+            self._answer(401, {"errors": [{"code": "UNAUTHORIZED"}]}, {"WWW-Authenticate": realm})
+
+        def _answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+            content = json.dumps(value).encode()
+            self.send_response(status)
+            for name, text in (headers or {}).items():
+                self.send_header(name, text)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def _pass_on(self, body: bytes | None) -> None:
+            with contextlib.closing(
+                http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=20)
+            ) as upstream:
+                self._ask(upstream, body)
+
+        def _ask(self, upstream: http.client.HTTPConnection, body: bytes | None) -> None:
+            headers = {k: v for k, v in self.headers.items() if k.lower() != "authorization"}
+            upstream.request(self.command, self.path, body, headers)
+            answer = upstream.getresponse()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self._body(answer)
+            answer.close()
+
+        def _body(self, answer: http.client.HTTPResponse) -> None:
+            is_blob = "/blobs/sha256:" in self.path
+            sent = 0
+            while piece := answer.read(_STEP):
+                if is_blob and proxy.cut_after and sent >= proxy.cut_after:
+                    if self.path not in proxy.cuts:
+                        proxy.cuts.add(self.path)
+                        self.close_connection = True
+                        self.connection.close()
+                        return
+                if is_blob and proxy.delay:
+                    time.sleep(proxy.delay)
+                if is_blob and proxy.corrupt:
+                    piece = bytes([piece[0] ^ 1]) + piece[1:]
+                try:
+                    self.wfile.write(piece)
+                except OSError:
+                    proxy.broken.set()
+                    raise
+                sent += len(piece)
+
+    return Handler
