@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import fcntl
 import ipaddress
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -14,6 +16,7 @@ from engine.networks.identity import Identity
 from engine.networks.network import Network
 
 _SYSCTL = Path("/proc/sys/net")
+_LOCK = "/run/cove-networks.lock"
 _MTU = "com.docker.network.driver.mtu"
 _ICC = "com.docker.network.bridge.enable_icc"
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
@@ -36,6 +39,17 @@ def rules_of(network: Network) -> BridgeRules:
         internal=network.internal,
         talk=talks(network),
     )
+
+
+@contextlib.contextmanager
+def choosing() -> Iterator[None]:
+    """Keep other engines of the machine from choosing a subnet or a name meanwhile. Blocks."""
+    descriptor = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def filtered() -> bool:
@@ -133,6 +147,7 @@ class Bridges:
             netlink.add_address(index, str(gateway.ip), gateway.network.prefixlen)
             for gateway in _gateways(network)
         ]
+        messages.append(netlink.set_alias(index, self._identity.alias))
         messages.append(netlink.set_up(index))
         try:
             self.channel.run(messages, ignore=frozenset({errno.EEXIST}))
@@ -160,6 +175,18 @@ class Bridges:
         for link in found:
             self.channel.run([netlink.delete_index(link.index)], frozenset({errno.ENODEV}))
         return [link.name for link in found]
+
+    def abandoned(self) -> list[str]:
+        """Remove bridges without ports of engines whose root is gone; returns those' tags."""
+        found = list(netlink.links(self.channel))
+        masters = {link.master for link in found}
+        tags = []
+        for link in found:
+            owner = Identity.behind(link.alias)
+            if owner and link.index not in masters and not owner.root.exists():
+                self.channel.run([netlink.delete_index(link.index)], frozenset({errno.ENODEV}))
+                tags.append(owner.tag)
+        return tags
 
     def networks_in_use(self) -> list[AnyNetwork]:
         """What the machine has addresses in or routes to, this engine's bridges left out."""

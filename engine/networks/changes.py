@@ -9,7 +9,7 @@ from dataclasses import replace
 from engine.errors import Conflict, EngineError, Forbidden
 from engine.networks.addresses import AnyNetwork, choose_subnet, local_subnet, overlaps
 from engine.networks.asked import Asked, check
-from engine.networks.bridges import Bridges, rules_of
+from engine.networks.bridges import Bridges, choosing, rules_of
 from engine.networks.firewall import Firewall
 from engine.networks.network import Network, Pool
 from engine.networks.sandboxes import Sandboxes
@@ -36,13 +36,21 @@ class Changes:
         async with self._lock:
             if self._store.named(asked.name):
                 raise Conflict(f"network with name {asked.name} already exists")
-            network = await asyncio.to_thread(self._plan, asked)
-            await self._store.put(network)
+            network = await asyncio.to_thread(self._plan_and_make, asked)
             try:
-                await asyncio.to_thread(self._make, network)
+                await self._store.put(network)
             except BaseException:
-                await self._store.delete(network)
                 await asyncio.to_thread(self._unmake, network)
+                raise
+        return network
+
+    def _plan_and_make(self, asked: Asked) -> Network:
+        with choosing():
+            network = self._plan(asked)
+            try:
+                self._make(network)
+            except BaseException:
+                self._unmake(network)
                 raise
         return network
 

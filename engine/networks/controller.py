@@ -8,7 +8,7 @@ from typing import Protocol
 from engine.errors import EngineError
 from engine.filters import Filters
 from engine.networks.asked import Asked
-from engine.networks.bridges import Bridges, write_sysctl
+from engine.networks.bridges import Bridges, choosing, write_sysctl
 from engine.networks.changes import Changes
 from engine.networks.firewall import Firewall
 from engine.networks.identity import Identity
@@ -80,7 +80,11 @@ class Controller:
         """Take up what an earlier engine left: re-own what lives, sweep the rest."""
         bridges = Bridges(self._identity)
         store = self._store
-        await store.start(bridges)
+        with choosing():
+            await store.start(bridges)
+            for network in store.all():
+                if network.bridge:
+                    bridges.ensure(network)
         firewall = Firewall(self._identity.table(store.named("bridge")[0].bridge))
         sandboxes = Sandboxes(self._run, self._identity, store, bridges, firewall, self._publisher)
         joining = Joining(self._identity, store, bridges, sandboxes)

@@ -62,9 +62,10 @@ class Firewall:
             return False
         return True
 
-    def remove(self) -> None:
-        """Remove the table."""
-        nft.commit(self._channel, [nft.add_table(self.name), nft.delete_table(self.name)])
+    def remove(self, name: str = "") -> None:
+        """Remove the table, or that of another engine; one that is gone is no error."""
+        table = name or self.name
+        nft.commit(self._channel, [nft.add_table(table), nft.delete_table(table)])
 
     def add_bridge(self, bridge: BridgeRules) -> None:
         """Let a new bridge in."""

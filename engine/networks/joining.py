@@ -71,7 +71,7 @@ class Joining:
             self._sandboxes.release(network, endpoint)
             if isinstance(error, OSError):
                 reason = error.strerror or str(error)
-                raise EngineError(f"failed to set up container networking: {reason}") from error
+                raise EngineError(f"can't make an interface: {reason}") from error
             raise
         opened.request = request
         await self._sandboxes.settle(opened, endpoints)

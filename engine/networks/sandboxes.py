@@ -104,9 +104,7 @@ class Sandboxes:
             try:
                 inode = await namespaces.in_thread(lambda: self._build(sandbox, way_out))
             except OSError as error:
-                raise EngineError(
-                    f"failed to set up container networking: {error.strerror or error}"
-                ) from error
+                raise EngineError(f"can't make interfaces: {error.strerror or error}") from error
             undo.pop_all()
             return replace(sandbox, netns_inode=inode)
 
@@ -171,8 +169,8 @@ class Sandboxes:
             return await self._publisher.take(_requests(request), endpoint, default)
         except EngineError as error:
             error.message = (
-                "failed to set up container networking: driver failed programming external "
-                f"connectivity on endpoint {request.name} ({endpoint.id}): {error.message}"
+                "driver failed programming external connectivity on endpoint "
+                f"{request.name} ({endpoint.id}): {error.message}"
             )
             raise
 
@@ -273,13 +271,22 @@ class Sandboxes:
         return opened
 
     async def stop(self) -> None:
-        """Let go of sockets; what is open stays."""
+        """Let go of sockets; what is open stays. When nothing is, bridges and rules go too."""
         if self._reaper is not None:
             self._reaper.cancel()
             await asyncio.gather(self._reaper, return_exceptions=True)
+        if not self._opened:
+            await asyncio.to_thread(self._leave_nothing)
         self._publisher.stop()
         self._firewall.close()
         self._bridges.close()
+
+    def _leave_nothing(self) -> None:
+        try:
+            self._bridges.sweep(frozenset())
+            self._firewall.remove()
+        except OSError as error:
+            _log.warning("the engine's bridges are not all gone: %s", error)
 
     async def _reap(self) -> None:
         """Remove interfaces that outlive their sandbox, as long as some process holds it."""
@@ -314,6 +321,9 @@ class Sandboxes:
         await asyncio.to_thread(self._restore)
 
     def _restore(self) -> None:
+        for tag in self._bridges.abandoned():
+            _log.info("removed the bridges of an engine whose root is gone (%s)", tag)
+            self._firewall.remove(f"cove-{tag}")
         kept = {one.bridge for one in self._store.all() if one.bridge}
         for opened in self.all():
             kept |= {one.host_link for one in opened.sandbox.endpoints.values() if one.host_link}

@@ -15,6 +15,7 @@ from engine.linux.netlink.link import (
     links,
     mac_bytes,
     reflect_port,
+    set_alias,
     set_up,
 )
 from engine.linux.netlink.message import Message
@@ -45,5 +46,6 @@ __all__ = [
     "mac_bytes",
     "reflect_port",
     "routed_networks",
+    "set_alias",
     "set_up",
 ]

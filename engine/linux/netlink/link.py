@@ -29,6 +29,7 @@ _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_MASTER = 10
 _IFLA_LINKINFO = 18
+_IFLA_IFALIAS = 20
 _IFLA_GROUP = 27
 _IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND = 1
@@ -58,6 +59,7 @@ class Link:
     mac: str
     mtu: int
     up: bool
+    alias: str
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -150,6 +152,12 @@ def set_up(index: int, up: bool = True) -> Message:
     return Message(RTM_NEWLINK, 0, _body(index=index, up=up), f"bring interface {index} up")
 
 
+def set_alias(index: int, alias: str) -> Message:
+    """Note something at an interface (255 bytes at most)."""
+    body = _body(attribute(_IFLA_IFALIAS, alias.encode()[:255]), index=index)
+    return Message(RTM_NEWLINK, 0, body, f"set alias of interface {index}")
+
+
 def delete_link(name: str) -> Message:
     """Remove an interface (both ends of a veth pair); ENODEV when there is none."""
     return Message(RTM_DELLINK, 0, _body(text(_IFLA_IFNAME, name)), f"remove interface {name}")
@@ -194,6 +202,7 @@ def _parse(reply: Reply) -> Link:
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         mtu=number(_IFLA_MTU),
         up=bool(flags & IFF_UP),
+        alias=_string(found.get(_IFLA_IFALIAS, b"")),
     )
 
 
