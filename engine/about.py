@@ -13,6 +13,7 @@ from engine.database import Database
 from engine.events import Events
 from engine.options import Options
 from engine.system import Machine, backing_file_system, forwarding, machine, tool_version
+from engine.times import SECOND, format_time
 
 _KIND = "engine"
 INSECURE_REGISTRIES = ("::1/128", "127.0.0.0/8")
@@ -129,9 +130,22 @@ def _new_id() -> str:
 
 
 def _build() -> tuple[str, str]:
-    """(commit, time) of the build, from the file that packaging writes; "" from a checkout."""
+    """(commit, time) of the build: from the file that packaging writes, or from the checkout."""
+    here = Path(engine.__file__).parent
     try:
-        words = (Path(engine.__file__).parent / "BUILD").read_text().split()
+        commit, built = (here / "BUILD").read_text().split()
+    except (OSError, ValueError):
+        commit = _checked_out(here.parent / ".git")
+        built = format_time(int(os.stat(engine.__file__).st_mtime) * SECOND)
+    return commit, built
+
+
+def _checked_out(git: Path) -> str:
+    """The short name of the commit that a checkout stands on; "" when it can't be told."""
+    try:
+        head = (git / "HEAD").read_text().strip()
+        if head.startswith("ref: "):
+            head = (git / head.removeprefix("ref: ")).read_text().strip()
     except OSError:
-        return "", ""
-    return (words[0], words[1]) if len(words) == 2 else ("", "")
+        return ""
+    return head[:7]

@@ -12,6 +12,7 @@ from pathlib import Path
 import engine
 from engine.about import About
 from engine.api import (
+    absent,
     auth,
     containers_io,
     distribution,
@@ -26,7 +27,7 @@ from engine.api import containers as containers_routes
 from engine.api import events as events_routes
 from engine.api.application import Application
 from engine.api.router import Route, Router
-from engine.api.server import Server
+from engine.api.server import Server, check_path
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.shares import Shares
 from engine.containers.wiring import Containers
@@ -107,6 +108,7 @@ class Daemon:
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)
         yield from networks.routes(self.networks)
+        yield from absent.routes()
 
     async def restore(self) -> None:
         """Take up what an earlier engine left, so that everything answers as it stands."""
@@ -149,6 +151,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         try:
+            check_path(self.options.socket)
             await self.restore()
             await self.serve()
             print(f"ready unix://{self.options.socket}", flush=True)

@@ -88,15 +88,20 @@ class Server:
                     self._path.unlink()
 
 
-def _bind(path: Path, mode: int, gid: int) -> socket.socket:
+def check_path(path: Path) -> None:
+    """Raise SocketError if nobody could listen at path, or somebody does; removes a stale one."""
     if len(os.fsencode(path)) > PATH_LIMIT:
         raise SocketError(
             f"the socket's path is longer than {PATH_LIMIT} bytes: {path}. Choose a shorter one."
         )
+    _remove_stale(path)
+
+
+def _bind(path: Path, mode: int, gid: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path)
+        check_path(path)
         # Nobody but us may connect before mode and group are what they should be.
         old = os.umask(0o177)
         try:

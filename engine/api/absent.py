@@ -1,0 +1,60 @@
+"""Parts of the Docker API that this engine hasn't got, answered as a dockerd without them does."""
+
+from collections.abc import Sequence
+
+from engine.api.http import Request, Response, Route, json_response
+from engine.errors import Unavailable, Unsupported
+
+_NO_MANAGER = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    "to connect this node to swarm and try again."
+)
+_SWARM_NOUNS = ("swarm", "services", "nodes", "secrets", "configs", "tasks")
+
+
+def routes() -> Sequence[Route]:
+    """Swarm, plugins, and the build cache that is always empty."""
+    return tuple(_swarm()) + (
+        Route("POST", "/swarm/init", _no_swarm),
+        Route("POST", "/swarm/join", _no_swarm),
+        Route("POST", "/swarm/leave", _no_member),
+        Route("GET", "/plugins", _no_plugins),
+        Route("GET", "/plugins/{name:path}", _no_plugin),
+        Route("POST", "/plugins/{name:path}", _no_plugin),
+        Route("POST", "/build/prune", _no_cache),
+    )
+
+
+def _swarm() -> list[Route]:
+    found = []
+    for noun in _SWARM_NOUNS:
+        found.append(Route("GET", f"/{noun}", _no_manager))
+        for method in ("GET", "POST", "DELETE"):
+            found.append(Route(method, f"/{noun}/{{name:path}}", _no_manager))
+    return found
+
+
+async def _no_manager(request: Request) -> Response:
+    raise Unavailable(_NO_MANAGER)
+
+
+async def _no_member(request: Request) -> Response:
+    raise Unavailable("This node is not part of a swarm")
+
+
+async def _no_swarm(request: Request) -> Response:
+    raise Unsupported("this engine runs containers of one machine: it has no swarm mode")
+
+
+async def _no_plugins(request: Request) -> Response:
+    return json_response([])
+
+
+async def _no_plugin(request: Request) -> Response:
+    raise Unsupported(
+        "this engine has no plugins: volumes are local, networks bridge, host or none"
+    )
+
+
+async def _no_cache(request: Request) -> Response:
+    return json_response({"CachesDeleted": None, "SpaceReclaimed": 0})
