@@ -28,6 +28,11 @@ class Bundle:
     stdin_once: bool = False
     log_max_files: int = 1
 
+    @property
+    def closes_stdin(self) -> bool:
+        """Whether the input ends with the client that gives it; a terminal's never does."""
+        return self.stdin and self.stdin_once and not self.terminal
+
 
 @dataclass(frozen=True)
 class Exit:

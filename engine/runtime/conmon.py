@@ -71,7 +71,7 @@ def arguments(bundle: Bundle, folder: Folder, runtime: str, runtime_args: list[s
         argv.append("-t")
     if bundle.stdin:
         argv.append("-i")
-        if not bundle.stdin_once:
+        if not bundle.closes_stdin:
             argv.append("--leave-stdin-open")
     for word in runtime_args:
         argv += ["--runtime-arg", word]
@@ -101,7 +101,8 @@ async def create(bundle: Bundle, folder: Folder, runtime: str, runtime_args: lis
         async with asyncio.timeout(_READY_SECONDS):
             line = await _read_line(reading)
     except BaseException as error:
-        os.kill(child.pid, 15)
+        os.kill(child.pid, 9)
+        await asyncio.shield(child.wait())
         if isinstance(error, TimeoutError):
             raise CreateFailed("conmon said nothing for a minute") from error
         raise

@@ -24,10 +24,10 @@ _STDERR_MARK = 3
 class Hub:
     """The engine's side of the `attach` socket of one container."""
 
-    def __init__(self, folder: Path, *, stdin: bool, stdin_once: bool) -> None:
+    def __init__(self, folder: Path, *, stdin: bool, closes_stdin: bool) -> None:
         self._folder = folder
         self._stdin = stdin
-        self._stdin_once = stdin_once
+        self._closes_stdin = closes_stdin
         self._socket: socket.socket | None = None
         self._clients: list[Attached] = []
         self._buffer = bytearray()
@@ -127,7 +127,7 @@ class Hub:
         self._clients.remove(client)
         if self._clients or self._socket is None:
             self.consumed()
-        elif not self._stdin or not self._stdin_once or self._claimed:
+        elif not self._closes_stdin or self._claimed:
             # conmon closes a stdin meant for one client when the connection goes
             self._disconnect()
 
@@ -186,7 +186,7 @@ class Hub:
 
     async def close_input(self) -> None:
         """Close the container's stdin, if it was opened for one client only."""
-        if not (self._stdin and self._stdin_once) or self._input_closed:
+        if not self._closes_stdin or self._input_closed:
             return
         self._claimed = True
         async with self._input:

@@ -24,7 +24,8 @@ class Running:
         self.bundle = bundle
         self.folder = folder
         self.cgroup = cgroup
-        self._hub = Hub(folder.path, stdin=bundle.stdin, stdin_once=bundle.stdin_once)
+        self._hub = Hub(folder.path, stdin=bundle.stdin, closes_stdin=bundle.closes_stdin)
+        self._init = process.open_pidfd(pid) if pid else None
         self._pidfd = -1
         self.follower: asyncio.Task[None] | None = None
         self._rotation: asyncio.Task[None] | None = None
@@ -75,12 +76,19 @@ class Running:
             return
         with contextlib.suppress(OSError):
             # conmon was killed: nobody holds the container's streams any more
-            if not self.folder.exit_file.exists() and self.pid:
-                process.send_signal(self.pid, signal.SIGKILL)
+            if not self.folder.exit_file.exists():
+                self.signal(signal.SIGKILL)
         self._exit.set_result(read_exit(self.folder, self.cgroup))
         self._let_go()
 
+    def signal(self, number: int) -> bool:
+        """Signal the first process, and no other that got its pid; False when it's gone."""
+        return self._init is not None and process.signal_pidfd(self._init, number)
+
     def _let_go(self) -> None:
+        if self._init is not None:
+            os.close(self._init)
+            self._init = None
         self._hub.end()
         if self._rotation is not None:
             self._rotation.cancel()

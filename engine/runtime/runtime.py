@@ -139,7 +139,7 @@ class Runtime:
     async def kill(self, id: str, signal: int) -> None:
         """Signal the container's first process. NotFound when it's gone."""
         running = self._get(id)
-        if running.ended or not process.send_signal(running.pid, signal):
+        if running.ended or not running.signal(signal):
             raise NotFound(f"container {id} is not running")
 
     async def pause(self, id: str) -> None:
@@ -165,7 +165,10 @@ class Runtime:
         running = self._running.pop(id, None)
         cgroup = running.cgroup if running else _read_record(self._folder(id)).get("cgroup", "")
         if running and not running.ended:
-            process.send_signal(running.pid, 9)
+            running.signal(9)
+            with contextlib.suppress(OSError, TimeoutError):
+                # a frozen process dies only once it's thawed
+                await asyncio.to_thread(cgroups.thaw, cgroup)
             await running.wait()
         await asyncio.to_thread(self._clean, id, cgroup)
 

@@ -151,9 +151,6 @@ def _mounts(inputs: SpecInputs) -> list[Mount]:
     elif inputs.ipc == HOST:
         for target in ("/dev/shm", "/dev/mqueue"):
             found[target] = Mount("bind", target, target, ("rbind", "nosuid", "noexec", "nodev"))
-    if inputs.pid == HOST:
-        # a new procfs instance would need the namespace of its own; the host's is bound instead
-        found["/proc"] = Mount("bind", "/proc", "/proc", ("rbind", "nosuid", "noexec", "nodev"))
     if inputs.init_path:
         found[INIT_PATH] = Mount("bind", inputs.init_path, INIT_PATH, ("bind", "ro"))
     own = {mount.target: mount for mount in inputs.mounts}
