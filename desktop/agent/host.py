@@ -33,6 +33,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         self._watchers: set[Callable[[Status], None]] = set()
         self._moved = asyncio.Event()
+        self._adopted = asyncio.Event()
         self.forwards = Forwards(self._monitor)
         self.tunnel = Tunnel(home, self._admit, self._port_request)
         self.machine = Machine(home, self.tunnel, self._changed)
@@ -56,7 +57,6 @@ class Host:
 
     async def adopt(self) -> None:
         """Take over a VM that an agent before this one left; a failure shows in the status."""
-        await asyncio.to_thread(self.home.create)
         try:
             if not self.home.machine_record.exists():
                 return
@@ -67,9 +67,12 @@ class Host:
                 log.info("took over the VM, pid %d", self._pid())
         except Failure as failure:
             log.error("the VM can't be taken over: %s", failure)
+        finally:
+            self._adopted.set()
 
     async def start(self) -> None:
         """Start the VM, resume a paused one, join a start that is under way."""
+        await self._adopted.wait()
         state = self.machine.state
         if state is State.RUNNING:
             return
@@ -90,6 +93,7 @@ class Host:
 
     async def stop(self) -> None:
         """Shut the VM down; the Docker socket goes with it."""
+        await self._adopted.wait()
         await self.machine.stop()
         self.tunnel.stop_ports()
         await asyncio.to_thread(self.tunnel.stop_listening)
@@ -98,6 +102,7 @@ class Host:
 
     async def pause(self) -> None:
         """Freeze the VM; the next connection to the Docker socket resumes it."""
+        await self._adopted.wait()
         if self.machine.state is State.PAUSED:
             return
         self.tunnel.rest(True)
@@ -114,6 +119,7 @@ class Host:
 
     async def way_in(self) -> dict[str, Any]:
         """Where the VM's sshd is, for `cove shell`; raises Failure unless it runs."""
+        await self._adopted.wait()
         if self.machine.state is State.PAUSED:
             await self.resume()
         if self.machine.state not in (State.RUNNING, State.WAITING) or not self.machine.port:

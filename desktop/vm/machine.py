@@ -242,9 +242,7 @@ class Machine:
                     self._again()
                     continue
                 if choice.certain or died.spoke:
-                    raise Failure(
-                        "The VM didn't start.", died.outcome.sentence(), "Run `cove diagnose`."
-                    ) from died
+                    raise _didnt_start(died) from died
                 why = f"KVM doesn't work here: {died.outcome.sentence()}"
             accel.remember(verdicts, prepared.qemu_version, why)
             choice = accel.Choice(accel.Accel.TCG, why, news=True)
@@ -340,7 +338,7 @@ class Machine:
         if readiness is not None and current is not None and not current.cause:
             readiness.fail(current.name, f"{failure.what} {failure.why}".strip(), failure.hint)
         await self._link.close()
-        if self._qemu is not None and self._qemu.outcome is None and self._guest_is_up():
+        if self._qemu is not None and self._guest_is_up():
             # the data disk may be mounted already: let the guest close it
             with suppress(Failure):
                 await self._qemu.execute("system_powerdown")
@@ -447,6 +445,14 @@ class Machine:
             "Run `cove start`; what the containers had on disk is still there.",
         )
         self._set(State.FAILED)
+
+
+def _didnt_start(died: Died) -> Failure:
+    hint = "Run `cove diagnose`."
+    if "another process" in died.outcome.words:
+        hint = "Another QEMU has this disk open: end it, `ps ax | grep qemu-system` shows it."
+    why = f'{died.outcome.sentence()} The kernel said "{died.oops}".' if died.oops else ""
+    return Failure("The VM didn't start.", why or died.outcome.sentence(), hint)
 
 
 def _settings_of(record: dict[str, Any]) -> Settings:
