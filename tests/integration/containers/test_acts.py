@@ -240,7 +240,7 @@ def test_stats_and_top(client: docker.DockerClient) -> None:
         before = one["precpu_stats"]["cpu_usage"]["total_usage"]
         system = one["cpu_stats"]["system_cpu_usage"] - one["precpu_stats"]["system_cpu_usage"]
         percent = (used - before) / system * one["cpu_stats"]["online_cpus"] * 100
-        assert 30 < percent < 70
+        assert 10 < percent < 70
         assert one["name"] == f"/{container.name}"
         assert one["memory_stats"]["usage"] > 0 and "eth0" in one["networks"]
         top = container.top()
