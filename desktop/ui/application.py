@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QRectF, Qt, QTimer
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 from PySide6.QtWidgets import QApplication
@@ -37,8 +37,6 @@ def prepare(app: QApplication, scheme: str = "") -> None:
 
 
 def _window_icon() -> QIcon:
-    from PySide6.QtCore import QRectF, Qt
-
     from desktop.ui.widgets.sidebar import draw_logo
 
     pixmap = QPixmap(128, 128)
@@ -107,6 +105,8 @@ def run(home: Home, socket: str, *, start: bool, scheme: str = "", page: str = "
 
     With `socket` the window attaches to that engine and leaves the agent alone.
     """
+    # QtWebEngine is loaded when an extension opens; this has to be said before.
+    QApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
     app = QApplication(sys.argv[:1])
     name = "" if socket else str(home.run / "window.sock")
     if name:

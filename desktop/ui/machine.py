@@ -147,8 +147,9 @@ class Machine(QObject):
         if self.status.state in (State.STOPPED, State.FAILED) and self.status.failure is None:
             record = {"what": problem.what, "why": problem.why, "hint": problem.hint}
             self.status = replace(self.status, state=State.FAILED, failure=record)
-        self.changed.emit()
+        # First the failure, so that nobody takes the end of the request for its success.
         self.failed.emit(problem)
+        self.changed.emit()
 
 
 def problem_of(status: Status) -> Problem | None:

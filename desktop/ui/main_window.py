@@ -138,7 +138,7 @@ class MainWindow(QMainWindow):
             return ExtensionsPage(self.machine.home)
         from desktop.ui.start.page import StartPage
 
-        return StartPage(self.machine, session)
+        return StartPage(self.machine, session, layout)
 
     def go(self, key: str) -> None:
         """Show a page."""

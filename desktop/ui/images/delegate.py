@@ -14,7 +14,7 @@ from desktop.client.rows import Image, Layer
 from desktop.ui.images.pulls import PullRow, PullState
 from desktop.ui.theme import icons
 from desktop.ui.theme.current import colors
-from desktop.ui.theme.paint import RIGHT, line, meter, name_and_tag, spinner, text, text_width
+from desktop.ui.theme.paint import LEFT, RIGHT, line, meter, name_and_tag, spinner, text, text_width
 from desktop.ui.widgets.rows import RowDelegate, RowState
 
 _EDGE, _LEFT = 20, 20
@@ -98,17 +98,16 @@ class Head(QWidget):
         painter = QPainter(self)
         columns = Columns.of(QRectF(0, 0, self.width(), self.height() - 4))
         for key, title, area, align in (
-            ("name", "Name", columns.name, None),
+            ("name", "Name", columns.name, LEFT),
             ("size", "Size", columns.size, RIGHT),
-            ("", "Used by", columns.use, None),
+            ("", "Used by", columns.use, LEFT),
             ("age", "Age", columns.age, RIGHT),
         ):
             if area.width() <= 0:
                 continue
             on = key == self.order
             color = c.text if on else c.text3
-            extra = {"align": align} if align is not None else {}
-            text(painter, area, title, color, size=11, weight=500 if on else 400, **extra)
+            text(painter, area, title, color, size=11, weight=500 if on else 400, align=align)
         line(painter, 16, self.height() - 2, self.width() - 32, 1, c.line)
         painter.end()
 
@@ -188,6 +187,7 @@ class Delegate(RowDelegate):
 
     def parts(self, rect: QRectF, item: Any, state: RowState) -> list[tuple[str, QRectF]]:
         y, edge = rect.center().y() - 13, rect.right() - _EDGE + 4
+        names: tuple[str, ...]
         if isinstance(item, PullRow):
             running = item.state is PullState.RUNNING
             names = ("cancel",) if running else ("retry", "dismiss")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
@@ -94,8 +95,8 @@ class PullPane(QWidget):
         self.header = Header()
         self.header.back.connect(self.back)
         self._button = Button("Cancel", small=True)
-        self._button.clicked.connect(lambda: self.asked.emit(self._action))
         self._action = "cancel"
+        self._button.clicked.connect(self._ask)
         self.header.add(self._button)
         outer.addWidget(self.header)
         box = QWidget()
@@ -117,6 +118,9 @@ class PullPane(QWidget):
         paint_surface(self._bars, "window")
         scroll.setWidget(self._bars)
         outer.addWidget(scroll, 1)
+
+    def _ask(self) -> None:
+        self.asked.emit(self._action)
 
     def tell(self, row: PullRow) -> None:
         """Show this pull."""
@@ -251,7 +255,7 @@ class Inspector(QWidget):
         short = image.id.removeprefix("sha256:")[:12]
         self.simple.copy.set_value(short, image.id)
         users = tuple(
-            Fact(name, "Show", link=lambda n=name: self.container_asked.emit(n))  # type: ignore[misc]
+            Fact(name, "Show", link=partial(self.container_asked.emit, name))
             for name in image.used_by
         )
         self._used.show_sections([Section("Containers", users, "No container uses it.")])

@@ -26,6 +26,17 @@ def _archive() -> zipfile.ZipFile | None:
     return zipfile.ZipFile(Path(found.origin).parent / "lucide.zip")
 
 
+@lru_cache(maxsize=1)
+def _names() -> frozenset[str]:
+    archive = _archive()
+    return frozenset(archive.namelist()) if archive else frozenset()
+
+
+def exists(name: str) -> bool:
+    """Whether Lucide has an icon of that name."""
+    return f"{name}.svg" in _names()
+
+
 @lru_cache(maxsize=256)
 def _source(name: str) -> str:
     archive = _archive()
