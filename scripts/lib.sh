@@ -90,7 +90,7 @@ environment() {
   say "Install the Python packages of requirements/$name.txt"
   "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes \
     -r "$repo/requirements/$name.txt" || fail "pip could not install requirements/$name.txt; see its message above."
-  { grep -v "^$name " "$stamp" 2>/dev/null; echo "$name $want"; } >"$stamp.new"
+  { grep -v "^$name " "$stamp" 2>/dev/null || true; echo "$name $want"; } >"$stamp.new"
   mv "$stamp.new" "$stamp"
 }
 
