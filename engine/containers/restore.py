@@ -125,6 +125,9 @@ class Restorer:
             if container.id not in folders or container.id not in keys:
                 _log.warning("container %s has lost its files: removed", container.name)
                 await self._store.forget(container)
+        for id in self._neighbours.runtime.known() - known:
+            await self._neighbours.runtime.delete(id)
+            await self._neighbours.networks.close(id)
         for id in folders - known:
             self._roots.unmount(id)
             await asyncio.to_thread(shutil.rmtree, self._settings.folder / id, ignore_errors=True)

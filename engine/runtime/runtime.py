@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.errors import NotFound
 from engine.linux import cgroups, process, spawn
-from engine.runtime import conmon, failures
+from engine.runtime import conmon, failures, leftovers
 from engine.runtime.bundle import Bundle
 from engine.runtime.conmon import Folder
 from engine.runtime.execs import ExecRunning
@@ -163,7 +163,14 @@ class Runtime:
     async def delete(self, id: str) -> None:
         """Remove the container's cgroup, state and sockets, killing what is left. Idempotent."""
         running = self._running.pop(id, None)
-        cgroup = running.cgroup if running else _read_record(self._folder(id)).get("cgroup", "")
+        folder = self._folder(id)
+        if running is None and not folder.path.exists():
+            return
+        cgroup = running.cgroup if running else _read_record(folder).get("cgroup", "")
+        if not cgroup:
+            # an engine was killed in the middle of a create: nobody wrote down what it had started
+            await asyncio.to_thread(leftovers.end, id, self._state)
+            cgroup = _planned_cgroup(folder)
         if running and not running.ended:
             running.signal(9)
             with contextlib.suppress(OSError, TimeoutError):
@@ -177,6 +184,10 @@ class Runtime:
             cgroups.remove(cgroup)
         for folder in (self._state / id, self._bundles / id):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def known(self) -> set[str]:
+        """The ids of all containers that left something in the volatile folder."""
+        return {entry.name for entry in self._bundles.iterdir()}
 
     async def adopt(self, bundle: Bundle) -> Running | None:
         """Take a container of an earlier engine back; None if it's gone and left no exit file.
@@ -257,6 +268,14 @@ def _read_record(folder: Folder) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _planned_cgroup(folder: Folder) -> str:
+    """The cgroup that the OCI config names; "" without one."""
+    try:
+        return str(json.loads(folder.config.read_text(encoding="utf-8"))["linux"]["cgroupsPath"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _boot_id() -> str:

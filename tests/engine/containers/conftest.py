@@ -124,6 +124,9 @@ class FakeRuntime:
     async def delete(self, id: str) -> None:
         self.calls.append(("delete", id))
 
+    def known(self) -> set[str]:
+        return set()
+
     async def adopt(self, bundle: Bundle) -> FakeRunning | None:
         return self.adopted.get(bundle.id)
 
