@@ -129,8 +129,6 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def save(request: Request) -> Answer:
         names = [request.params["name"]] if "name" in request.params else _names(request)
-        for name in names:
-            backend.resolve(name)
         body = backend.save(names, platform=_platform_text(request.query.get("platform")))
         return StreamResponse(body, content_type="application/x-tar")
 

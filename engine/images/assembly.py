@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,15 +124,18 @@ class Assembler:
         self._layers.commit(unpacking.folder, chain_id, diff_id, found.size, found.entries)
 
     async def assemble(
-        self, pieces: Sequence[Piece], done: Callable[[int], None] | None = None
+        self,
+        pieces: Sequence[Piece],
+        known: Mapping[str, Layer],
+        done: Callable[[int], None] | None = None,
     ) -> list[Layer]:
-        """Layers of stored blobs, lowest first: those that are missing get unpacked.
+        """Layers of stored blobs, lowest first: those not `known` (by chain id) get unpacked.
 
         `done` hears the index of each that has become visible. Raises LayerInvalid.
         """
         chain = chain_ids(piece.diff_id for piece in pieces)
         tasks = [
-            asyncio.ensure_future(self._unpack_missing(piece, chain_id))
+            asyncio.ensure_future(self._unpack_missing(piece, chain_id in known))
             for piece, chain_id in zip(pieces, chain, strict=True)
         ]
         try:
@@ -145,7 +148,10 @@ class Assembler:
         except BaseException:
             await self._clean(tasks)
             raise
-        return [self.layer(piece, chain_id) for piece, chain_id in zip(pieces, chain, strict=True)]
+        return [
+            known.get(chain_id) or self.layer(piece, chain_id)
+            for piece, chain_id in zip(pieces, chain, strict=True)
+        ]
 
     def layer(self, piece: Piece, chain_id: str) -> Layer:
         """The record of a visible layer and its blob."""
@@ -155,9 +161,10 @@ class Assembler:
         size = self._content.size(piece.blob)
         return Layer(piece.diff_id, piece.blob, piece.media_type, size, committed.size)
 
-    async def _unpack_missing(self, piece: Piece, chain_id: str) -> Unpacking | None:
-        if self._layers.get(chain_id) is not None:
+    async def _unpack_missing(self, piece: Piece, known: bool) -> Unpacking | None:
+        if known:
             return None
+        # a visible layer without a record is no proof that this blob has its content
         return await self.run(lambda: self.unpack_blob(piece.blob))
 
     async def _clean(self, tasks: Sequence["asyncio.Future[Unpacking | None]"]) -> None:

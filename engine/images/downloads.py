@@ -51,6 +51,7 @@ class Download:
     last: Mapping[str, Any] = field(default_factory=dict)
     told: float = 0.0
     fetched: bool = False
+    committed: set[str] = field(default_factory=set)  # chain ids that it was verified for
     response: http.client.HTTPResponse | None = None
 
     def interrupt(self) -> None:

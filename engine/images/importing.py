@@ -50,10 +50,12 @@ async def import_(
         document = _config(config, diff_id, message, source, platform or local())
         store.assembler.commit(unpacking, diff_id, diff_id)
         piece = Piece(diff_id, blob, await asyncio.to_thread(_layer_type, store, blob))
-        layer = store.assembler.layer(piece, diff_id)
+        known = store.catalogue.layers().get(diff_id)
+        layer = known or store.assembler.layer(piece, diff_id)
         image_id = of(document)
         await asyncio.to_thread(store.content.put, document)
         image = await store.add(document.decode(), [layer], references, image_id=image_id)
+    store.collect_soon((), [blob])
     for reference in references:
         store.log(image, "tag", reference.familiar)
     store.log(image, "import")

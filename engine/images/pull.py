@@ -191,11 +191,7 @@ async def _layers(
     chain: Sequence[str],
     progress: Progress,
 ) -> tuple[list[Layer], bool]:
-    present = {
-        chain_id: layer
-        for image in store.catalogue
-        for chain_id, layer in zip(image.chain_ids, image.layers, strict=True)
-    }
+    present = store.catalogue.layers()
     layers: list[Layer] = []
     async with AsyncExitStack() as stack:
         downloads: list[Download | None] = []
@@ -227,11 +223,12 @@ async def _finish(store: "Store", download: Download, piece: Piece, chain_id: st
     assert download.task is not None
     # shielded: other pulls may want the same layer
     await asyncio.shield(download.task)
-    if store.snapshots.layers.get(chain_id) is None:
+    if chain_id not in download.committed:
         unpacking = download.claim()
         if unpacking is None:
             unpacking = await store.assembler.run(lambda: store.assembler.unpack_blob(piece.blob))
         download.tell("Extracting", download.total)
         store.assembler.commit(unpacking, chain_id, piece.diff_id)
+        download.committed.add(chain_id)
     download.tell("Pull complete")
     return store.assembler.layer(piece, chain_id)

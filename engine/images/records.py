@@ -89,6 +89,14 @@ class Catalogue:
             if target == image_id
         ]
 
+    def layers(self) -> dict[str, Layer]:
+        """The layers of all images by chain id: what is verified and has its blob."""
+        return {
+            chain_id: layer
+            for image in self._images.values()
+            for chain_id, layer in zip(image.chain_ids, image.layers, strict=True)
+        }
+
     def names(self) -> dict[str, str]:
         """Every normalized reference and its image id."""
         return dict(self._references)

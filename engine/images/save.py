@@ -72,14 +72,18 @@ def choose(store: "Store", names: Sequence[str]) -> list[Chosen]:
     return list(chosen.values())
 
 
-async def save(
+def save(
     store: "Store", names: Sequence[str], *, platform: Platform | None = None
 ) -> AsyncIterator[bytes]:
-    """The archive's bytes. Raises NotFound before the first byte."""
+    """The archive's bytes. Raises NotFound at once, not when the stream is read."""
     chosen = choose(store, names)
     for item in chosen:
         if platform is not None and not platform.matches(Platform.of(item.image.config)):
             raise NotFound(f"image {item.image.id} is not for the platform {platform}")
+    return _stream(store, chosen)
+
+
+async def _stream(store: "Store", chosen: Sequence[Chosen]) -> AsyncIterator[bytes]:
     outlet = Outlet()
     blobs = {layer.blob for item in chosen for layer in item.image.layers}
     failures: list[BaseException] = []

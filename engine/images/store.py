@@ -147,8 +147,26 @@ class Store:
         done: Callable[[int], None] | None = None,
     ) -> Image:
         """Assemble stored blobs to layers and add the image that `config` describes."""
+        blobs, chain = [piece.blob for piece in pieces], _chain(pieces)
+        try:
+            return await self._create(config, pieces, references, parent, done)
+        except Exception:
+            await self._collect(chain, blobs)
+            raise
+        except BaseException:
+            self.collect_soon(chain, blobs)
+            raise
+
+    async def _create(
+        self,
+        config: bytes,
+        pieces: Sequence[Piece],
+        references: Sequence[Reference],
+        parent: str,
+        done: Callable[[int], None] | None,
+    ) -> Image:
         with self.leases.hold((piece.blob for piece in pieces), _chain(pieces)):
-            layers = await self.assembler.assemble(pieces, done)
+            layers = await self.assembler.assemble(pieces, self.catalogue.layers(), done)
             blob = await asyncio.to_thread(self.content.put, config)
             return await self.add(
                 config.decode(), layers, references, image_id=blob.digest, parent=parent
@@ -304,7 +322,7 @@ class Store:
                 suspects.discard(chain_id)
             pieces = [Piece(layer.diff_id, layer.blob, layer.media_type) for layer in image.layers]
             try:
-                await self.assembler.assemble(pieces)
+                await self.assembler.assemble(pieces, {})
             except (EngineError, OSError) as error:
                 _log.error("image %s was hurt by a crash: %s; pull it again", image.id, error)
 

@@ -179,10 +179,14 @@ class Reader:
         return self._source.pieces(size)
 
     def _header(self) -> bytes | None:
-        self._source.skip(self._left + self._padding)
-        self._left = self._padding = 0
+        self._source.skip(self._left)
+        padding, self._left, self._padding = self._padding, 0, 0
+        # some writers leave out the two zero blocks at the end, or the last padding as well
         if self._source.at_end():
-            return None  # some writers leave the two zero blocks out
+            return None
+        self._source.skip(padding)
+        if self._source.at_end():
+            return None
         block = self._source.exactly(BLOCK)
         if not block.strip(b"\0"):
             return None

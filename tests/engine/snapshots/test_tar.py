@@ -68,6 +68,13 @@ def test_bodies_that_nobody_reads_are_passed_over() -> None:
     assert [entry.name for entry in Reader(sliced(content, 700))] == [b"a", b"b"]
 
 
+@pytest.mark.parametrize("keep", [512 + 3, 1024, 2048])
+def test_an_end_without_zeros_is_an_end(keep: int) -> None:
+    content = write([("a", b"abc", 0, 0)], tarfile.GNU_FORMAT)[:keep]
+    reader = Reader(sliced(content, 512))
+    assert [b"".join(reader.body()) for _ in reader] == [b"abc"]
+
+
 def test_base_256_numbers() -> None:
     content = write([("a", b"", (1 << 40), 0)], tarfile.GNU_FORMAT)
     assert [entry.uid for entry in Reader(sliced(content, 512))] == [1 << 40]
