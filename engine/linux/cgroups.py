@@ -123,6 +123,11 @@ def oom_kills(path: str) -> int:
     return 0
 
 
+def lift_pids_limit(path: str) -> None:
+    """Let the group have any number of processes."""
+    _write(folder(path, "pids") / "pids.max", "max")
+
+
 def kill(path: str) -> None:
     """SIGKILL every process of the group and below."""
     for pid in processes(path):

@@ -12,46 +12,47 @@ from pathlib import Path
 Stream = int | None
 
 
-class Child:
-    """A started process; `pidfd` becomes readable at its end."""
+class _Process(subprocess.Popen[bytes]):
+    """A Popen that may be left running: conmon is meant to outlive us."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __del__(self) -> None:
+        pass
+
+
+class Child:
+    """A started process; it is reaped at its end whether anyone waits or not."""
+
+    def __init__(self, process: _Process) -> None:
         self._process = process
         self.pid = process.pid
-        self.pidfd = os.pidfd_open(process.pid)
-        self._ended: asyncio.Future[int] | None = None
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._loop.add_reader(self._pidfd, self._reap)
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, -n for signal n, None while it runs (as of the last look)."""
+        """The exit code, -n for signal n, None while it runs."""
         return self._process.poll()
 
     async def wait(self) -> int:
         """The exit code (-n for signal n); any number of tasks may wait."""
-        if self._ended is None:
-            loop = asyncio.get_running_loop()
-            self._ended = loop.create_future()
-            loop.add_reader(self.pidfd, self._reap)
         return await asyncio.shield(self._ended)
 
     def _reap(self) -> None:
         code = self._process.poll()
-        if code is None or self._ended is None:
+        if code is None:
             return
         self.forget()
         if not self._ended.done():
             self._ended.set_result(code)
 
     def forget(self) -> None:
-        """Stop watching and close the pidfd; the process goes on. Twice is safe."""
-        if self.pidfd >= 0:
-            if self._ended is not None:
-                self._ended.get_loop().remove_reader(self.pidfd)
-            os.close(self.pidfd)
-            self.pidfd = -1
-        # Popen warns about a process that nobody waited for: conmon is meant to outlive us
-        if self._process.returncode is None:
-            self._process.returncode = 0
+        """Stop watching; the process goes on. Twice is safe."""
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
 
 
 def start(
@@ -66,7 +67,7 @@ def start(
 ) -> Child:
     """Start `argv`; file descriptors in `keep` stay open in it. Raises OSError."""
     return Child(
-        subprocess.Popen(
+        _Process(
             argv,
             cwd=cwd,
             env=env,
@@ -94,7 +95,6 @@ async def run(argv: Sequence[str], *, timeout: float = 60.0) -> tuple[int, str]:
             code = await child.wait()
     except BaseException:
         os.kill(child.pid, 9)
-        child.forget()
         raise
     else:
         return code, _drain(reading)

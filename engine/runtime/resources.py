@@ -120,6 +120,6 @@ def to_oci(limits: Resources) -> dict[str, Any]:
     ):
         if part:
             found[key] = part
-    if limits.pids_limit:  # -1 is written too: an update may lift a limit
+    if limits.pids_limit > 0:
         found["pids"] = {"limit": limits.pids_limit}
     return found

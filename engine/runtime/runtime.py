@@ -159,6 +159,8 @@ class Runtime:
         code, output = await spawn.run(argv)
         if code != 0:
             raise failures.update_failure(output, id)
+        if resources.pids_limit < 0:  # crun would write the number as it is
+            await asyncio.to_thread(cgroups.lift_pids_limit, running.cgroup)
 
     async def delete(self, id: str) -> None:
         """Remove the container's cgroup, state and sockets, killing what is left. Idempotent."""
@@ -240,11 +242,14 @@ def _watch_child(running: Running, child: spawn.Child) -> None:
     """conmon is our own child: its end must be collected as well."""
 
     async def follow() -> None:
-        await child.wait()
+        try:
+            await child.wait()
+        except asyncio.CancelledError:
+            child.forget()
+            raise
         running.finish()
 
-    task = asyncio.get_running_loop().create_task(follow())
-    running.follower = task
+    running.follower = asyncio.get_running_loop().create_task(follow())
 
 
 def _open_gate(fifo: Path) -> bool:

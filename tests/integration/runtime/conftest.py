@@ -35,6 +35,7 @@ def private_mounts():
 def rootfs(tmp_path_factory):
     """busybox with links for its applets, and two users."""
     root = tmp_path_factory.mktemp("rootfs")
+    root.chmod(0o755)
     for name in ("bin", "etc", "proc", "dev", "sys", "tmp", "root"):
         (root / name).mkdir()
     shutil.copy("/bin/busybox", root / "bin/busybox")
