@@ -25,9 +25,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="scripts/build-vm", description=__doc__)
     parser.add_argument("--arch", default=platform.machine(), help="x86_64 or aarch64")
-    parser.add_argument("--force", action="store_true", help="build even if nothing changed, from fresh packages")
-    parser.add_argument("--out", type=Path, default=recipe.VM_IMAGE / "out", help="folder for the results")
-    parser.add_argument("--cache", type=Path, default=recipe.VM_IMAGE / "cache", help="folder for downloads")
+    parser.add_argument(
+        "--force", action="store_true", help="build even if nothing changed, from fresh packages"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=recipe.VM_IMAGE / "out", help="folder for the results"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=recipe.VM_IMAGE / "cache", help="folder for downloads"
+    )
     return parser.parse_args(arguments)
 
 

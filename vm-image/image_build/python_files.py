@@ -1,4 +1,4 @@
-"""Python in the image: the trimmed standard library, the locked wheels, everything compiled ahead."""
+"""Python in the image: a trimmed standard library, the locked wheels, all compiled ahead."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def fetch_wheels(cache: Path, architecture: Architecture, version: str) -> list[
         [
             find_pip(), "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
             "--only-binary=:all:", "--require-hashes", f"--python-version={version}",
-            "--implementation=cp", f"--abi=cp{version.replace('.', '')}", "--abi=abi3", "--abi=none",
+            "--implementation=cp", f"--abi=cp{version.replace('.', '')}", "--abi=abi3",
+            "--abi=none",
             *platforms, "-r", requirements, "-d", folder,
         ]
     )  # fmt: skip
@@ -131,4 +132,3 @@ def compile_ahead(root: Path, tools: Path, architecture: Architecture, version: 
         ],
         environment={"PYTHONHOME": str(tools / "usr"), "PYTHONHASHSEED": "0"},
     )  # fmt: skip
-

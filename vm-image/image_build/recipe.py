@@ -43,7 +43,9 @@ def find_architecture(name: str) -> Architecture:
         return ARCHITECTURES[aliases.get(name.lower(), name.lower())]
     except KeyError:
         known = ", ".join(ARCHITECTURES)
-        raise BuildError(f"there is no image for the architecture {name!r} (known: {known})") from None
+        raise BuildError(
+            f"there is no image for the architecture {name!r} (known: {known})"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import stat
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from image_build import kernel, python_files, welcome
 from image_build.debian import Packages
 from image_build.elf import is_elf, library_closure
 from image_build.errors import BuildError
-from image_build.recipe import CHECKOUT, VM_IMAGE, Recipe
+from image_build.recipe import CHECKOUT, VM_IMAGE, Recipe, find_architecture
 from image_build.run import run
 
 # Mount points and links of a merged-/usr system; /etc's changing files live in /run.
@@ -65,17 +66,8 @@ def assemble(
     put(root / "usr/share/cove/welcome.tar", welcome.archive(busybox, applets, arch.name))
     copy_modules(packages.tree, root, release, modules)
     copy_licences(packages.tree, root)
-    python_files.compile_ahead(root, tools.tree, arch_of(tools.tree), version)
-
-
-def arch_of(tree: Path):  # type: ignore[no-untyped-def]
-    """The architecture whose dynamic loader a tree holds."""
-    from image_build.recipe import ARCHITECTURES
-
-    for architecture in ARCHITECTURES.values():
-        if (tree / "usr" / architecture.loader).exists():
-            return architecture
-    raise BuildError(f"{tree} holds no dynamic loader: the packages changed their layout")
+    here = find_architecture(platform.machine())
+    python_files.compile_ahead(root, tools.tree, here, version)
 
 
 def make_skeleton(root: Path) -> None:

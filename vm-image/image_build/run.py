@@ -35,7 +35,9 @@ def run(
     words = [str(word) for word in argv]
     surroundings = {**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **(environment or {})}
     try:
-        done = subprocess.run(words, input=input, capture_output=True, env=surroundings, check=False)
+        done = subprocess.run(
+            words, input=input, capture_output=True, env=surroundings, check=False
+        )
     except OSError as error:
         raise BuildError(f"{words[0]} can't be started: {error}") from error
     if done.returncode != 0:

@@ -56,7 +56,18 @@ def layer(busybox: bytes, applets: Sequence[str]) -> bytes:
     """The only layer: busybox with all its names, accounts, the greeting, a page to serve."""
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in ("bin", "etc", "dev", "proc", "sys", "root", "home", "usr", "usr/bin", "usr/local"):
+        for name in (
+            "bin",
+            "etc",
+            "dev",
+            "proc",
+            "sys",
+            "root",
+            "home",
+            "usr",
+            "usr/bin",
+            "usr/local",
+        ):
             add_folder(tar, name)
         for name in ("usr/local/bin", "var", "var/log", "srv", "srv/www", "run"):
             add_folder(tar, name)

@@ -46,8 +46,8 @@ class Start:
     def steps(self) -> None:
         """Bring the machine up."""
         for number, command in (
-            (signals.SIGTERM, POWER_OFF), (signals.SIGUSR1, POWER_OFF), (signals.SIGUSR2, POWER_OFF),
-            (signals.SIGINT, RESTART),
+            (signals.SIGTERM, POWER_OFF), (signals.SIGUSR1, POWER_OFF),
+            (signals.SIGUSR2, POWER_OFF), (signals.SIGINT, RESTART),
         ):  # fmt: skip
             self.supervisor.on_signal(number, lambda command=command: self.end(command))
         mounts.set_up()

@@ -6,8 +6,18 @@ import os
 
 from cove_init.console import failed, say
 from cove_init.system import (
-    MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC, MS_SHARED, RLIM_INFINITY, RLIMIT_NOFILE, RLIMIT_NPROC,
-    mount, read, set_limit, write,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_REC,
+    MS_SHARED,
+    RLIM_INFINITY,
+    RLIMIT_NOFILE,
+    RLIMIT_NPROC,
+    mount,
+    read,
+    set_limit,
+    write,
 )  # fmt: skip
 
 SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC

@@ -27,7 +27,9 @@ def address(text: str, port: int = 0) -> bytes:
 def route(gateway: str) -> bytes:
     """struct rtentry for the default route: 120 bytes on 64-bit machines."""
     anywhere = address("0.0.0.0")
-    head = struct.pack("@L16s16s16sH", 0, anywhere, address(gateway), anywhere, RTF_UP | RTF_GATEWAY)
+    head = struct.pack(
+        "@L16s16s16sH", 0, anywhere, address(gateway), anywhere, RTF_UP | RTF_GATEWAY
+    )
     return head.ljust(120, b"\0")
 
 

@@ -9,7 +9,14 @@ import time
 
 from cove_init.console import say
 from cove_init.system import (
-    MNT_DETACH, MS_RDONLY, MS_REMOUNT, POWER_OFF, mount, read, reboot, unmount,
+    MNT_DETACH,
+    MS_RDONLY,
+    MS_REMOUNT,
+    POWER_OFF,
+    mount,
+    read,
+    reboot,
+    unmount,
 )  # fmt: skip
 
 PATIENCE = 10.0
@@ -22,9 +29,7 @@ EV_KEY, KEY_POWER = 1, 116
 def is_power_button(events: bytes) -> bool:
     """Whether the power button was pressed, among what an input device says."""
     whole = len(events) - len(events) % EVENT.size
-    return any(
-        event[2:] == (EV_KEY, KEY_POWER, 1) for event in EVENT.iter_unpack(events[:whole])
-    )
+    return any(event[2:] == (EV_KEY, KEY_POWER, 1) for event in EVENT.iter_unpack(events[:whole]))
 
 
 def watch_buttons(supervisor, act) -> None:
@@ -153,16 +158,14 @@ def others() -> list[int]:
 
 def detach(target: str) -> bool:
     """Unmount everything below a folder, then it; whether the disk is closed."""
-    lines = read("/proc/self/mounts").decode(errors="replace").splitlines()
-    places = [unescape(line.split(" ")[1]) for line in lines]
-    inside = [place for place in places if place == target or place.startswith(target + "/")]
+    inside = [x for x in mounted() if x == target or x.startswith(target + "/")]
     for place in reversed(inside):
         try:
             unmount(place)
         except OSError:
             if place != target:
                 try_detached(place)
-    if target not in [unescape(x.split(" ")[1]) for x in read("/proc/self/mounts").decode().splitlines()]:
+    if target not in mounted():
         return True
     try:
         mount("", target, "", MS_REMOUNT | MS_RDONLY)
@@ -170,6 +173,12 @@ def detach(target: str) -> bool:
         say(f"poweroff: {target} stays in use ({error.strerror}); its journal is replayed at start")
         return False
     return True
+
+
+def mounted() -> list[str]:
+    """All mount points, in the order they came."""
+    lines = read("/proc/self/mounts").decode(errors="replace").splitlines()
+    return [unescape(line.split(" ")[1]) for line in lines]
 
 
 def try_detached(place: str) -> None:

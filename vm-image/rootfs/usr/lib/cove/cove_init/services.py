@@ -210,7 +210,9 @@ class Supervisor:
         try:
             service.pid, output = spawn(words, group=service.group, extra=extra)
         except OSError as error:
-            failed(service.name, f"{words[0]}: {error.strerror}", "the image is damaged: rebuild it")
+            failed(
+                service.name, f"{words[0]}: {error.strerror}", "the image is damaged: rebuild it"
+            )
             self._again(service)
             return
         finally:

@@ -36,6 +36,7 @@ def function(name: str) -> Function:
     """A function of libc."""
     return Function(_ctypes.dlsym(_libc, name))
 
+
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_NOATIME, MS_REC, MS_SHARED = 1024, 16384, 1 << 20
 MNT_DETACH = 2
@@ -43,6 +44,7 @@ POWER_OFF, RESTART = 0x4321FEDC, 0x01234567
 RLIMIT_NPROC, RLIMIT_NOFILE = 6, 7
 RLIM_INFINITY = 2**64 - 1
 # include/uapi/asm-generic/unistd.h and arch/x86/entry/syscalls/syscall_64.tbl of Linux
+EEXIST = 17
 FINIT_MODULE = {"x86_64": 313, "aarch64": 273}
 
 
@@ -69,8 +71,9 @@ def insert_module(path: str) -> None:
     number = FINIT_MODULE[os.uname().machine]
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if function("syscall")(ULong(number), ULong(fd), b"", ULong(0)) != 0 and (code := _ctypes.get_errno()) != 17:
-            raise OSError(code, os.strerror(code), path)
+        result = function("syscall")(ULong(number), ULong(fd), b"", ULong(0))
+        if result != 0 and _ctypes.get_errno() != EEXIST:
+            check(result, path)
     finally:
         os.close(fd)
 
