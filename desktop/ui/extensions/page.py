@@ -213,11 +213,11 @@ class ExtensionsPage(QWidget):
         self.stack.put("slot", self.slot)
         column(self).addWidget(self.stack)
         self._watcher = QFileSystemWatcher(self)
-        self._watcher.directoryChanged.connect(lambda _p: self._soon.start())
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(200)
         self._soon.timeout.connect(self.refresh)
+        self._watcher.directoryChanged.connect(lambda _p: self._soon.start())
         self.refresh()
 
     def _list(self) -> QWidget:

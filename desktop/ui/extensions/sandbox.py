@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import mimetypes
 import os
+from typing import Any
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QUrl
+from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QObject, QUrl
 from PySide6.QtWebEngineCore import (
     QWebEngineDownloadRequest,
     QWebEnginePage,
@@ -72,9 +73,9 @@ class _Files(QWebEngineUrlSchemeHandler):
             job.fail(error.RequestFailed)
             return
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        job.setAdditionalResponseHeaders(
-            {QByteArray(b"Content-Security-Policy"): [QByteArray(_POLICY)]}
-        )
+        # A multi-map: PySide wants a list of values where its stub says one value.
+        policy: Any = [QByteArray(_POLICY)]
+        job.setAdditionalResponseHeaders({QByteArray(b"Content-Security-Policy"): policy})
         body = QBuffer(job)
         body.setData(QByteArray(content))
         body.open(QIODevice.OpenModeFlag.ReadOnly)
@@ -123,7 +124,8 @@ class Sandbox(QWebEngineView):
     def __init__(self, extension: Extension) -> None:
         super().__init__()
         self.extension = extension
-        self._profile = QWebEngineProfile(self)
+        # The application's child: the profile has to outlive its page, see `shut`.
+        self._profile = QWebEngineProfile(QCoreApplication.instance())
         self._profile.setDownloadPath(os.devnull)
         self._profile.setHttpCacheType(QWebEngineProfile.HttpCacheType.NoCache)
         self._profile.downloadRequested.connect(self._refuse_download)
@@ -160,7 +162,8 @@ class Sandbox(QWebEngineView):
         request.cancel()
 
     def shut(self) -> None:
-        """Let the page go before its profile, as the engine asks for."""
-        self.setPage(QWebEnginePage(self))
-        self._page.deleteLater()
+        """Let the page go, then its profile, in the order that the engine asks for."""
+        profile, page = self._profile, self._page
+        page.destroyed.connect(profile.deleteLater)
+        page.deleteLater()
         self.deleteLater()

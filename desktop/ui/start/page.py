@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.agent.client import State, Status
+from desktop.agent.protocol import Progress, Requirement
 from desktop.client import words
 from desktop.client.failures import Problem
 from desktop.ui.layout import Layout
@@ -123,7 +124,9 @@ class _Tail(QPlainTextEdit):
         self.setFixedHeight(_TAIL_LINES * 16 + 26)
         self.setAccessibleName("The end of the boot log")
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setViewportMargins(1, 1, 1, 1)
         paint_surface(self.viewport(), "inset")
+        paint_surface(self, "line")
 
 
 class StartPage(QWidget):
@@ -186,8 +189,9 @@ class StartPage(QWidget):
         self.card = _Card()
         self.card.again.clicked.connect(self._machine.start)
         self.card.copy.clicked.connect(self._copy)
-        outer.addSpacing(8)
         outer.addWidget(self.card)
+        self._rest = Steps()
+        outer.addWidget(self._rest)
         outer.addSpacing(12)
         self._tail = _Tail()
         outer.addWidget(self._tail)
@@ -223,16 +227,20 @@ class StartPage(QWidget):
         problem = problem_of(status) if status.state is State.FAILED else None
         self._time(status, moving)
         self.title.setText(_title(status, self._machine, moving))
-        self.steps.tell(status.requirements)
-        self.steps.setVisible(bool(status.requirements))
+        before, after = _split(status.requirements)
+        self.steps.tell(before)
+        self.steps.setVisible(bool(before))
+        self._rest.tell(after)
+        self._rest.setVisible(bool(after))
         self._bar.setVisible(moving)
         self.card.setVisible(problem is not None)
         if problem is not None:
             self.card.tell(problem)
         self._buttons(status, moving, problem is not None)
         showing = problem is not None or self._shown_log
-        self._tail.setVisible(showing)
-        if showing:
+        if not showing:
+            self._tail.hide()
+        else:
             self._read_tail()
         self._count()
 
@@ -316,8 +324,10 @@ class StartPage(QWidget):
             self._session.bridge.call(lambda: _tail(file), self._show_tail)
 
     def _show_tail(self, lines: str) -> None:
-        if lines != self._tail.toPlainText():
-            self._tail.setPlainText(lines or "The boot log is empty.")
+        empty = "Nothing is in the boot log yet." if self._shown_log else ""
+        self._tail.setVisible(bool(lines or empty))
+        if (lines or empty) != self._tail.toPlainText():
+            self._tail.setPlainText(lines or empty)
             bar = self._tail.verticalScrollBar()
             bar.setValue(bar.maximum())
 
@@ -370,6 +380,16 @@ def _title(status: Status, machine: Machine, moving: bool) -> str:
     if status.state is State.PAUSED:
         return "Paused to save power"
     return "Cove is not running"
+
+
+def _split(
+    steps: tuple[Requirement, ...],
+) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
+    """The steps up to the one that failed, and those after it; the failure stands between."""
+    for number, step in enumerate(steps, start=1):
+        if step.state is Progress.FAILED:
+            return steps[:number], steps[number:]
+    return steps, ()
 
 
 def _tail(file: Path) -> str:

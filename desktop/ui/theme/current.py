@@ -24,12 +24,19 @@ class Theme(QObject):
     def follow(self, app: QApplication) -> None:
         """Use the system's scheme from now on, also when it switches."""
         hints = app.styleHints()
-        hints.colorSchemeChanged.connect(lambda _scheme: self.use(self.chosen))
+        hints.colorSchemeChanged.connect(lambda _scheme: self._take(self.chosen))
         self.use(self.chosen)
 
     def use(self, choice: str) -> None:
         """Choose `light`, `dark` or, with an empty text, what the system says."""
         self.chosen = choice
+        hints = QGuiApplication.styleHints()
+        scheme = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light}
+        # Web pages of extensions ask Qt, not us.
+        hints.setColorScheme(scheme.get(choice, Qt.ColorScheme.Unknown))
+        self._take(choice)
+
+    def _take(self, choice: str) -> None:
         hints = QGuiApplication.styleHints()
         dark = choice == "dark" or (not choice and hints.colorScheme() is Qt.ColorScheme.Dark)
         tokens = DARK if dark else LIGHT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QEnterEvent, QKeySequence, QPainter, QPaintEvent
+from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
 from desktop.ui.theme import icons
@@ -13,9 +13,19 @@ from desktop.ui.theme.paint import LEFT, rounded, text, text_width
 PLAIN, PRIMARY, DANGER, QUIET, LINK = "plain", "primary", "danger", "quiet", "link"
 
 
-def ring(painter: QPainter, widget: QAbstractButton, rect: QRectF, radius: float) -> None:
+def by_keys(event: QFocusEvent) -> bool:
+    """Whether the focus came by the keyboard: only then a ring says where it is."""
+    reason = Qt.FocusReason
+    return event.reason() in (
+        reason.TabFocusReason,
+        reason.BacktabFocusReason,
+        reason.ShortcutFocusReason,
+    )
+
+
+def ring(painter: QPainter, widget: _Base, rect: QRectF, radius: float) -> None:
     """The keyboard focus ring, inside the widget's own rectangle."""
-    if widget.hasFocus():
+    if widget.ringed:
         rounded(painter, rect, radius, "", colors().focus, 2)
 
 
@@ -31,8 +41,17 @@ class _Base(QAbstractButton):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._over = False
+        self.ringed = False
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self.ringed = by_keys(event)
+        super().focusInEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.ringed = False
+        super().focusOutEvent(event)
 
     def enterEvent(self, event: QEnterEvent) -> None:
         self._over = True
@@ -85,7 +104,7 @@ class Button(_Base):
             x += 20
         area = QRectF(x, 0, rect.width() - x, rect.height())
         text(painter, area, label, color, weight=500, align=LEFT)
-        if self.hasFocus():
+        if self.ringed:
             rounded(painter, rect, 7, "", c.focus if self._kind != PRIMARY else c.window, 2)
             if self._kind == PRIMARY:
                 rounded(painter, rect.adjusted(-0.5, -0.5, 0.5, 0.5), 7, "", c.focus, 1.5)

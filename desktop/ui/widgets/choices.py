@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from desktop.ui.theme.current import colors
 from desktop.ui.theme.paint import LEFT, line, rounded, text, text_width
+from desktop.ui.widgets.buttons import by_keys
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class _Choices(QWidget):
         self._items = items
         self._current = items[0].key if items else ""
         self._over = ""
+        self._ringed = False
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(name)
@@ -68,6 +70,14 @@ class _Choices(QWidget):
         keys = self.keys()
         if keys:
             self.choose(keys[(keys.index(self._current) + by) % len(keys)])
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._ringed = by_keys(event)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._ringed = False
+        self.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Left:
@@ -150,7 +160,7 @@ class Segments(_Choices):
             inner = rect.adjusted(0, 2, 0, -2)
             if on:
                 rounded(painter, inner, 5.5, c.segment_on, "" if c.dark else c.line2)
-                if self.hasFocus():
+                if self._ringed:
                     rounded(painter, inner, 5.5, "", c.focus, 2)
             color = c.text if on or item.key == self._over else c.text2
             x = rect.x() + self.padding()
@@ -200,7 +210,7 @@ class Tabs(_Choices):
                 text(painter, rest, f"{item.count:,}", c.err if item.alarm else c.text3, size=12)
             if on:
                 line(painter, rect.x(), self.height() - 2, rect.width(), 2, c.accent)
-                if self.hasFocus():
+                if self._ringed:
                     ring = QRectF(rect.x() - 6, 5, rect.width() + 12, 24)
                     rounded(painter, ring, 6, "", c.focus, 2)
         painter.end()

@@ -73,6 +73,7 @@ class Header(QWidget):
         self._back.clicked.connect(self.back)
         self._back.hide()
         self.row.addWidget(self._back)
+        self.row.addSpacing(6)
         self.title = Title()
         self.row.addWidget(self.title, 1)
         outer.addWidget(strip)

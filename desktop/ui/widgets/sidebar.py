@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.ui.theme import icons
@@ -21,13 +21,27 @@ from desktop.ui.theme.paint import (
     text,
     text_width,
 )
-from desktop.ui.widgets.buttons import with_keys
+from desktop.ui.widgets.buttons import by_keys, with_keys
 from desktop.ui.widgets.panes import Hairline
 
 WIDE, RAIL = 208, 56
 
 
-class Entry(QAbstractButton):
+class _Ringed(QAbstractButton):
+    """Knows whether the focus came by the keyboard."""
+
+    ringed = False
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self.ringed = by_keys(event)
+        super().focusInEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.ringed = False
+        super().focusOutEvent(event)
+
+
+class Entry(_Ringed):
     """One page in the sidebar."""
 
     def __init__(self, key: str, label: str, icon: str, keys: str) -> None:
@@ -85,7 +99,7 @@ class Entry(QAbstractButton):
             text(painter, label, self.text(), c.text if on else c.text2, weight=weight)
             if self._count is not None:
                 text(painter, label, f"{self._count:,}", c.text3, size=12, align=RIGHT)
-        if self.hasFocus():
+        if self.ringed:
             rounded(painter, box, 8, "", c.focus, 2)
         painter.end()
 
@@ -104,7 +118,7 @@ class CardWords:
     memory_total: float = 0.0
 
 
-class Card(QAbstractButton):
+class Card(_Ringed):
     """State, CPU and memory of the machine; a click goes to the Start page."""
 
     def __init__(self) -> None:
@@ -118,8 +132,9 @@ class Card(QAbstractButton):
     def tell(self, words: CardWords) -> None:
         """Show this."""
         if words != self.words:
-            resized = bool(words.cores) != bool(self.words.cores)
+            before = self.sizeHint()
             self.words = words
+            resized = self.sizeHint() != before
             self.setAccessibleName(f"Machine: {words.head}. {words.detail}")
             self.setToolTip(f"{words.head}. {words.detail or words.note}".strip())
             if resized:
@@ -129,7 +144,9 @@ class Card(QAbstractButton):
     def sizeHint(self) -> QSize:
         if self.rail:
             return QSize(RAIL, 44)
-        return QSize(WIDE, 100 if self.words.cores else 70)
+        if self.words.cores:
+            return QSize(WIDE, 100)
+        return QSize(WIDE, 70 if self.words.detail else 40)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         c = colors()
@@ -157,7 +174,7 @@ class Card(QAbstractButton):
         elif said.detail:
             painter.setPen(Qt.PenStyle.NoPen)
             self._wrapped(painter, inner.adjusted(0, 0, 0, 16), said.detail)
-        if self.hasFocus():
+        if self.ringed:
             rounded(painter, box, 10, "", c.focus, 2)
         painter.end()
 
