@@ -49,6 +49,7 @@ class Backend(Protocol):
         since_ns: int,
         until_ns: int,
         tail: int | None,
+        timed: bool = True,
     ) -> AsyncIterator[Sequence[LogLine]]: ...
     def stats(self, reference: str, *, once: bool, single: bool) -> AsyncIterator[Document]: ...
     async def resize(self, reference: str, height: int, width: int) -> None: ...
@@ -130,6 +131,7 @@ def routes(backend: Backend) -> Sequence[Route]:
     async def logs(request: Request) -> Answer:
         id, query = request.params["id"], request.query
         terminal = backend.terminal(id)
+        stamps, details = query.flag("timestamps"), query.flag("details")
         batches = backend.logs(
             id,
             stdout=query.flag("stdout"),
@@ -138,8 +140,9 @@ def routes(backend: Backend) -> Sequence[Route]:
             since_ns=_moment(query, "since"),
             until_ns=_moment(query, "until"),
             tail=_tail(query),
+            # details stand at the head of each line, as the time does
+            timed=stamps or details,
         )
-        stamps, details = query.flag("timestamps"), query.flag("details")
 
         async def body() -> AsyncIterator[bytes]:
             async for batch in batches:

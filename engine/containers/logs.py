@@ -13,7 +13,10 @@ from engine.runtime.logs import LogLine
 
 @dataclass(frozen=True)
 class LogOptions:
-    """since and until are ns since 1970 (0: none), tail a number of lines (None: all)."""
+    """since and until are ns since 1970 (0: none), tail a number of lines (None: all).
+
+    `timed` False is much faster: neighbouring lines come as one, without their times.
+    """
 
     stdout: bool = False
     stderr: bool = False
@@ -21,6 +24,7 @@ class LogOptions:
     since_ns: int = 0
     until_ns: int = 0
     tail: int | None = None
+    timed: bool = True
 
 
 def read_logs(
@@ -49,6 +53,7 @@ async def _lines(
         tail=options.tail,
         follow=options.follow,
         ended=container.ended,
+        timed=options.timed,
     ):
         yield batch
 

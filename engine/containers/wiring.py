@@ -190,9 +190,10 @@ class Containers:
         since_ns: int,
         until_ns: int,
         tail: int | None,
+        timed: bool = True,
     ) -> AsyncIterator[Sequence[LogLine]]:
         """Batches of log lines. Raises NotFound, BadRequest, Unsupported at once."""
-        options = LogOptions(stdout, stderr, follow, since_ns, until_ns, tail)
+        options = LogOptions(stdout, stderr, follow, since_ns, until_ns, tail, timed)
         return read_logs(self.store.get(reference), self._settings.folder, options)
 
     def stats(self, reference: str, *, once: bool, single: bool) -> AsyncIterator[Json]:
