@@ -28,11 +28,11 @@ class Filters:
         try:
             decoded: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BadRequest(f"invalid filter: {error}") from error
+            raise BadRequest("invalid filter") from error
         if decoded is None:
             return cls()
         if not isinstance(decoded, dict):
-            raise BadRequest("invalid filter: not a JSON object")
+            raise BadRequest("invalid filter")
         return cls({key: _entries(key, entry) for key, entry in decoded.items()})
 
     def __bool__(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine.api.http import Request, Response, Route, json_response
-from engine.errors import Unavailable, Unsupported
+from engine.errors import NotFound, Unavailable, Unsupported
 
 _NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
@@ -21,6 +21,7 @@ def routes() -> Sequence[Route]:
         Route("GET", "/plugins", _no_plugins),
         Route("GET", "/plugins/{name:path}", _no_plugin),
         Route("POST", "/plugins/{name:path}", _no_plugin),
+        Route("PUT", "/volumes/{name:path}", _no_update),
         Route("POST", "/build/prune", _no_cache),
     )
 
@@ -51,9 +52,12 @@ async def _no_plugins(request: Request) -> Response:
 
 
 async def _no_plugin(request: Request) -> Response:
-    raise Unsupported(
-        "this engine has no plugins: volumes are local, networks bridge, host or none"
-    )
+    name = request.params["name"].split("/")[0]
+    raise NotFound(f'plugin "{name}" not found')
+
+
+async def _no_update(request: Request) -> Response:
+    raise Unavailable("volume update only valid for cluster volumes, but swarm is unavailable")
 
 
 async def _no_cache(request: Request) -> Response:

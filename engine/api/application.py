@@ -33,7 +33,7 @@ def failure(error: Exception, request: Request | None = None) -> Response:
     where = f"{request.method} {request.path}" if request else "request"
     if isinstance(error, EngineError):
         status, message = error.status, error.message
-        if status >= 500:
+        if status == 500:
             log.error("%s: %s", where, message)
         if status == 304:
             return Response(304, headers=error.headers)

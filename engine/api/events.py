@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
 from engine.api.http import Request, Route, StreamResponse, encode
+from engine.errors import BadRequest
 from engine.events import Event, Subscription
 from engine.filters import Filters
 from engine.times import SECOND, parse_time
@@ -27,6 +28,11 @@ def routes(backend: Backend) -> Sequence[Route]:
     async def events(request: Request) -> StreamResponse:
         since = _moment(request.query.get("since"))
         until = _moment(request.query.get("until"))
+        if since is not None and until is not None and since > until:
+            raise BadRequest(
+                f"`since` time ({request.query.get('since')}) cannot be after "
+                f"`until` time ({request.query.get('until')})"
+            )
         filters = Filters.parse(request.query.get("filters"))
         return StreamResponse(_stream(backend, since, until, filters))
 

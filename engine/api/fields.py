@@ -1,4 +1,7 @@
-"""Fields of JSON bodies, with Go's complaint when one has the wrong type."""
+"""Fields of JSON bodies, with Go's complaint when one has the wrong type.
+
+`owner` is what that complaint calls the body, with a dot: "CreateOptions.".
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,26 +9,26 @@ from typing import Any
 from engine.errors import BadRequest
 
 
-def string(body: Mapping[str, Any], key: str) -> str:
+def string(body: Mapping[str, Any], key: str, *, owner: str = "") -> str:
     """A string field; absent or null is "". Raises BadRequest."""
     value = body.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _wrong(key, value, "string")
+        raise _wrong(owner + key, value, "string")
     return value
 
 
-def mapping(body: Mapping[str, Any], key: str) -> dict[str, str] | None:
+def mapping(body: Mapping[str, Any], key: str, *, owner: str = "") -> dict[str, str] | None:
     """A field of strings by name; absent or null is None. Raises BadRequest."""
     value = body.get(key)
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise _wrong(key, value, "map[string]string")
-    for entry in value.values():
+        raise _wrong(owner + key, value, "map[string]string")
+    for name, entry in value.items():
         if not isinstance(entry, str):
-            raise _wrong(key, entry, "string")
+            raise _wrong(f"{owner}{key}.{name}", entry, "string")
     return value
 
 
@@ -61,7 +64,9 @@ def strings(body: Mapping[str, Any], key: str) -> list[str]:
 
 def _wrong(key: str, value: object, wanted: str) -> BadRequest:
     kind = "bool" if isinstance(value, bool) else _KINDS.get(type(value), "value")
-    return BadRequest(f"json: cannot unmarshal {kind} into Go struct field {key} of type {wanted}")
+    return BadRequest(
+        f"invalid JSON: json: cannot unmarshal {kind} into Go struct field {key} of type {wanted}"
+    )
 
 
 _KINDS: dict[type, str] = {

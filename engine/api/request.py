@@ -97,6 +97,11 @@ class Request:
         text = await self._body.read(JSON_LIMIT)
         if not text.strip():
             return {}
+        media_type = self.headers.get("content-type", "")
+        if media_type.partition(";")[0].strip().lower() != "application/json":
+            raise BadRequest(
+                f"unsupported Content-Type header ({media_type}): must be 'application/json'"
+            )
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:

@@ -43,7 +43,9 @@ def routes(images: Images, containers: Containers, volumes: Volumes) -> Sequence
     """The one route."""
 
     async def usage(request: Request) -> Response:
-        kinds = request.query.all("type") or list(_TYPES)
+        # Before API 1.42 there was no choice.
+        chosen = request.query.all("type") if request.version >= (1, 42) else []
+        kinds = chosen or list(_TYPES)
         for kind in kinds:
             if kind not in _TYPES:
                 raise BadRequest(f"unknown object type: {kind}")
@@ -56,8 +58,6 @@ def routes(images: Images, containers: Containers, volumes: Volumes) -> Sequence
         if "volume" in kinds:
             answer["Volumes"] = await _volumes(volumes)
         answer["BuildCache"] = [] if "build-cache" in kinds else None
-        if request.version < (1, 42):
-            answer["BuilderSize"] = 0
         return json_response(answer)
 
     return (Route("GET", "/system/df", usage),)

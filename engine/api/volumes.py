@@ -6,8 +6,11 @@ from typing import Any, Protocol
 
 from engine.api.fields import mapping, string
 from engine.api.http import Request, Response, Route, created, json_response, no_content
+from engine.errors import BadRequest
 from engine.filters import Filters
 from engine.times import SECOND, format_time
+
+_BODY = "CreateOptions."
 
 
 class Volume(Protocol):
@@ -66,16 +69,23 @@ def to_wire(volume: Volume) -> dict[str, Any]:
     }
 
 
+def _filters(request: Request) -> Filters:
+    try:
+        return Filters.parse(request.query.get("filters"))
+    except BadRequest as error:
+        raise BadRequest(f"error reading volume filters: {error}") from error
+
+
 def routes(backend: Backend) -> Sequence[Route]:
     """The routes below /volumes."""
 
     async def create(request: Request) -> Response:
         body = await request.json()
         volume = await backend.create(
-            string(body, "Name"),
-            driver=string(body, "Driver") or "local",
-            options=mapping(body, "DriverOpts"),
-            labels=mapping(body, "Labels"),
+            string(body, "Name", owner=_BODY),
+            driver=string(body, "Driver", owner=_BODY) or "local",
+            options=mapping(body, "DriverOpts", owner=_BODY),
+            labels=mapping(body, "Labels", owner=_BODY),
         )
         return created(to_wire(volume))
 
@@ -83,7 +93,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         return json_response(to_wire(backend.get(request.params["name"])))
 
     async def list_all(request: Request) -> Response:
-        volumes = backend.list(Filters.parse(request.query.get("filters")))
+        volumes = backend.list(_filters(request))
         return json_response({"Volumes": [to_wire(one) for one in volumes], "Warnings": None})
 
     async def delete(request: Request) -> Response:

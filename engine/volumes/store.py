@@ -116,7 +116,7 @@ class Store:
                 return held
             check_name(name)
             check_options(name, options or {})
-            volume = Volume(name, self._mountpoint(name), time.time_ns(), labels, options or None)
+            volume = Volume(name, self._mountpoint(name), time.time_ns(), labels, options)
             await asyncio.to_thread(_make_folder, volume.mountpoint)
             # An anonymous volume is made for a container, whose own record refers to it.
             await self._record(volume, durable=not anonymous)

@@ -13,6 +13,7 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 NAME_LIMIT = 255  # bytes of a file name
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_SIZE = re.compile(r"\d+(\.\d+)? ?([kmgtp]?i?b?)", re.IGNORECASE)
 _OPTIONS = frozenset({"type", "o", "device", "size"})
 _NEEDS = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
 
@@ -81,5 +82,7 @@ def check_options(name: str, options: Mapping[str, str]) -> None:
         for other in needed:
             if key in options and other not in options:
                 raise BadRequest(f'create {name}: missing required option: "{other}"')
-    if options.get("size"):
+    if size := options.get("size"):
+        if not _SIZE.fullmatch(size):
+            raise BadRequest(f"create {name}: invalid size: '{size}'")
         raise BadRequest(f"create {name}: quota size requested but no quota support")

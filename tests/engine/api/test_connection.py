@@ -6,6 +6,7 @@ import json
 import pytest
 
 GET = b"GET /things/a HTTP/1.1\r\nHost: d\r\n\r\n"
+JSON = b"POST /json HTTP/1.1\r\nContent-Type: application/json\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
 
 
@@ -174,9 +175,18 @@ async def test_limits_of_headers_and_address(scene):
 
 async def test_malformed_json(client):
     for text in (b"{bad", b"[1]", b"\xff"):
-        request = b"POST /json HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n%b"
+        request = JSON + b"Content-Length: %d\r\n\r\n%b"
         status, _, body = await client.ask(request % (len(text), text))
         assert (status, json.loads(body)["message"][:12]) == (400, "invalid JSON")
+
+
+async def test_json_must_be_called_json(client):
+    head = JSON.replace(b"application/json", b"text/plain")
+    status, _, body = await client.ask(head + b"Content-Length: 2\r\n\r\n{}")
+    message = "unsupported Content-Type header (text/plain): must be 'application/json'"
+    assert (status, json.loads(body)) == (400, {"message": message})
+    status, _, body = await client.ask(b"POST /json HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    assert (status, body) == (200, b"{}\n")
 
 
 async def test_versions(client):
@@ -206,9 +216,7 @@ async def test_path_is_decoded_after_the_query_is_split(client):
 
 async def test_take_over_with_upgrade(scene, client):
     await client.send(
-        b"POST /echo HTTP/1.1\r\nHost: d\r\n"
-        + UPGRADE
-        + b'Content-Length: 12\r\n\r\n{"say":"hi"} a'
+        JSON.replace(b"/json", b"/echo", 1) + UPGRADE + b'Content-Length: 12\r\n\r\n{"say":"hi"} a'
     )
     status, headers = await client.head()
     assert (status, headers["upgrade"], headers["connection"]) == (101, "tcp", "Upgrade")
@@ -220,7 +228,7 @@ async def test_take_over_with_upgrade(scene, client):
 
 
 async def test_take_over_in_pieces_of_the_body(client):
-    head = b"POST /echo HTTP/1.1\r\nHost: d\r\n" + UPGRADE + b"Content-Length: 12\r\n\r\n"
+    head = JSON.replace(b"/json", b"/echo", 1) + UPGRADE + b"Content-Length: 12\r\n\r\n"
     for piece in (head, b'{"say":', b'"hi"}', b"x"):
         await client.send(piece)
         await asyncio.sleep(0.01)
