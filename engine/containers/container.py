@@ -38,6 +38,7 @@ class Container:
     pending: set[asyncio.Future[Streams]] = field(default_factory=set)
     backoff: Backoff = field(default_factory=Backoff)
     comeback: asyncio.Task[None] | None = None
+    unmounting: asyncio.Task[None] | None = None
     restarting_by_hand: bool = False
     removing: bool = False
     exec_ids: set[str] = field(default_factory=set)

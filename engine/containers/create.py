@@ -137,7 +137,6 @@ class Creator:
                 await self._roots.fill_volumes(record)
             await self._store.add(container)
         except BaseException:
-            self._roots.unmount(record.id)
             await asyncio.shield(self._undo(record, made))
             raise
         self._store.tell(container, "create")

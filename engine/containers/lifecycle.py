@@ -366,16 +366,19 @@ class Lifecycle:
         container.tell_removal(Ended(container.record.state.exit_code))
 
     async def _erase(self, container: Container) -> None:
-        self._roots.unmount(container.id)
         container.record.state.status = Status.REMOVING
-        folder = self._roots.folder(container.id)
         # any half of this is finished at the next start of the engine: files without a record go,
         # and so does a record without its files
         await asyncio.gather(
-            self._store.forget(container),
-            self._neighbours.snapshots.remove(container.id),
-            asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True),
+            self._store.forget(container), self._neighbours.snapshots.remove(container.id)
         )
+        self._tasks.spawn(self._clear_folder(container), f"clear {container.id[:12]}")
+
+    async def _clear_folder(self, container: Container) -> None:
+        """Delete the container's folder once nothing is mounted in it."""
+        if container.unmounting is not None:
+            await container.unmounting
+        await asyncio.to_thread(shutil.rmtree, self._roots.folder(container.id), ignore_errors=True)
 
     async def _remove_volumes(self, container: Container) -> None:
         for point in container.record.mounts:

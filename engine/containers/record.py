@@ -4,7 +4,7 @@
 and completed with defaults at create; everything the engine found out itself has fields.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -116,10 +116,12 @@ class Record:
         return self.config.get("Labels") or {}
 
     def to_json(self) -> Json:
-        """The database record."""
-        shown = asdict(self)
-        shown["state"]["status"] = str(self.state.status)
-        return shown
+        """The database record, sharing its parts with this one: to be encoded at once."""
+        return {
+            **vars(self),
+            "state": vars(self.state),
+            "mounts": [vars(mount) for mount in self.mounts],
+        }
 
     @classmethod
     def from_json(cls, record: Json) -> "Record":

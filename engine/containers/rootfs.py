@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from engine.containers.container import Container
@@ -43,14 +45,27 @@ class Roots:
         """Where its root is mounted."""
         return self._folder / id / "rootfs"
 
-    def mount(self, id: str) -> Path:
-        """Mount the root; blocks for well under a millisecond. Raises OSError, NotFound."""
+    def mount(self, id: str, *, lasting: bool = True) -> Path:
+        """Mount the root; blocks for well under a millisecond. Raises OSError, NotFound.
+
+        Not `lasting`: the files needn't survive a crash of the machine, nothing is synced.
+        """
         target = self.path(id)
-        self._mount(self._snapshots.mount_of(id, target))
+        what = self._snapshots.mount_of(id, target)
+        if not lasting:
+            # overlayfs marks such a work folder and refuses it the next time; only a crash of the
+            # machine makes that matter, and then the container is removed
+            mark = self._snapshots.upper(id).parent / "work/work/incompat"
+            shutil.rmtree(mark, ignore_errors=True)
+            what = replace(what, options=(*what.options, "volatile"))
+        self._mount(what)
         return target
 
     def unmount(self, id: str) -> None:
-        """Unmount the root (at once or when its last user is gone); nothing mounted is fine."""
+        """Unmount the root (at once or when its last user is gone); nothing mounted is fine.
+
+        May block for long: a lasting overlay syncs the whole file system that it writes to.
+        """
         with contextlib.suppress(OSError):
             while self._unmount(self.path(id), lazy=True):
                 continue
@@ -89,14 +104,14 @@ class Roots:
         wanted = [point for point in record.mounts if point.type == "volume" and point.copy_up]
         if not wanted:
             return
-        root = self.mount(record.id)
+        root = await asyncio.to_thread(self.mount, record.id)
         try:
             for point in wanted:
                 source = await asyncio.to_thread(resolve_in, root, point.destination)
                 if await asyncio.to_thread(source.is_dir):
                     await self._volumes.populate(point.name, source)
         finally:
-            self.unmount(record.id)
+            await asyncio.to_thread(self.unmount, record.id)
 
     async def mount_volumes(self, record: Record) -> None:
         """Mount the volumes that need it and make missing bind sources."""

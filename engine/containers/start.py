@@ -17,6 +17,7 @@ from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.record import Record, Status
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
+from engine.containers.tasks import Tasks
 from engine.containers.validate import check_devices, parse_size
 from engine.errors import Conflict, EngineError, NotFound
 from engine.linux import mounts
@@ -33,8 +34,14 @@ class Starter:
     """Brings one container to life; the caller holds its lock."""
 
     def __init__(
-        self, store: Store, roots: Roots, neighbours: Neighbours, settings: Settings
+        self,
+        store: Store,
+        roots: Roots,
+        neighbours: Neighbours,
+        settings: Settings,
+        tasks: Tasks,
     ) -> None:
+        self._tasks = tasks
         self._store = store
         self._roots = roots
         self._neighbours = neighbours
@@ -60,6 +67,8 @@ class Starter:
     async def _prepare(self, container: Container) -> Bundle:
         record = container.record
         check_devices(record.host_config)
+        if container.unmounting is not None:
+            await container.unmounting
         await self._roots.mount_volumes(record)
         network = asyncio.create_task(self._open_network(container))
         try:
@@ -73,7 +82,7 @@ class Starter:
         return bundle_of(record, self._settings.folder, spec.build(inputs))
 
     def _open_root(self, record: Record) -> User:
-        root = self._roots.mount(record.id)
+        root = self._roots.mount(record.id, lasting=not record.auto_remove)
         self._roots.make_working_folder(root, record)
         groups = tuple(record.host_config.get("GroupAdd") or ())
         return users.resolve(root, record.config["User"], groups)
@@ -194,8 +203,10 @@ class Starter:
         self.close_roots(container)
 
     def close_roots(self, container: Container) -> None:
-        """Unmount what a start mounted."""
-        self._roots.unmount(container.id)
+        """Unmount what a start mounted, in the background; the next start waits for it."""
+        container.unmounting = self._tasks.spawn(
+            asyncio.to_thread(self._roots.unmount, container.id), f"unmount {container.id[:12]}"
+        )
         if container.record.host_config["IpcMode"] == "shareable":
             with contextlib.suppress(OSError):
                 mounts.unmount(self._settings.folder / container.id / "shm", lazy=True)

@@ -38,7 +38,7 @@ class Tasks:
         _log_failure(task)
 
     async def close(self) -> None:
-        """Cancel what is left and wait for it."""
+        """Cancel what is left and wait for it; work in threads goes on to its end."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

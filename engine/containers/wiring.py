@@ -47,7 +47,7 @@ class Containers:
         self._tasks = Tasks()
         self.store = store = Store(neighbours.database, neighbours.events)
         self._roots = roots = roots or Roots(neighbours, settings)
-        self._starter = Starter(store, roots, neighbours, settings)
+        self._starter = Starter(store, roots, neighbours, settings, self._tasks)
         self.lifecycle = life = Lifecycle(store, roots, self._starter, neighbours, self._tasks)
         self.execs = Execs(store, roots, neighbours, settings, self._tasks)
         monitor = Monitor(store, self.execs, self._tasks)

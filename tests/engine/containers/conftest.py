@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class FakeDatabase:
         return dict(self.records)
 
     async def put(self, kind: str, key: str, record: Any, durable: bool = True) -> None:
-        self.records[key] = record
+        self.records[key] = json.loads(json.dumps(record))
 
     async def delete(self, kind: str, key: str, durable: bool = True) -> None:
         self.records.pop(key, None)
