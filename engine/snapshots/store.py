@@ -12,8 +12,9 @@ import shutil
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
-from engine.errors import NotFound
+from engine.errors import EngineError, NotFound
 from engine.linux.mounts import Mount
+from engine.snapshots.diff import Change, changes, tar_of
 from engine.snapshots.layers import Layers
 
 # mount(2) passes one page of options; what is longer goes by a descriptor's short name
@@ -129,7 +130,14 @@ class Store:
         full = ":".join(_escape(self.layers.links / short) for short in shorts)
         if len(full) + 2 * len(str(self._root)) + 300 < _OPTIONS_LIMIT:
             return full
-        return ":".join(f"/proc/self/fd/{self._links_fd}/{short}" for short in shorts)
+        # the engine's own descriptor: valid because the engine itself calls mount(2)
+        brief = ":".join(f"/proc/self/fd/{self._links_fd}/{short}" for short in shorts)
+        if len(brief) + 2 * len(str(self._root)) + 300 > _OPTIONS_LIMIT:
+            raise EngineError(
+                f"the image has {len(shorts)} layers, more than one mount can take: "
+                "flatten it (docker export, docker import)"
+            )
+        return brief
 
     async def remove(self, key: str) -> None:
         """Delete a snapshot; not there is fine."""
@@ -143,6 +151,15 @@ class Store:
         chain = self._chains.pop(key, ())
         if self.released is not None:
             await self.released(chain)
+
+    def changes(self, key: str) -> Iterator[Change]:
+        """What the writable layer changed (blocks). Raises NotFound."""
+        lowers = [self.layers.diff(chain_id) for chain_id in reversed(self.chain(key))]
+        return changes(self.upper(key), lowers)
+
+    def diff(self, key: str) -> Iterator[bytes]:
+        """The writable layer as a layer's tar, for a commit (blocks)."""
+        return tar_of(self.upper(key), layer=True)
 
     async def usage(self, key: str) -> tuple[int, int]:
         """(bytes of the files written, number of inodes) of the writable layer."""
