@@ -1,6 +1,5 @@
 """Times of the API: what clients send as since/until, and what they read as timestamps."""
 
-import datetime
 import re
 import time
 
@@ -56,6 +55,8 @@ def parse_time(text: str, now_ns: int | None = None) -> int:
 def _parse_rfc3339(
     text: str, day: str, clock: str | None, fraction: str | None, zone: str | None
 ) -> int:
+    import datetime  # rarely needed, and the engine's start pays for it
+
     clock = (clock or "00:00:00").ljust(2, "0")
     clock += ":00" * (2 - clock.count(":"))
     zone = "+00:00" if zone in (None, "Z") else zone

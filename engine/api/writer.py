@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from email.utils import formatdate
 from http import HTTPStatus
 
 from engine.api.flow import Flow
@@ -11,6 +10,7 @@ from engine.api.message import Message
 from engine.api.response import Response, StreamResponse
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 BODYLESS = frozenset({204, 304})
 
 
@@ -27,7 +27,8 @@ class ServerHeaders:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._text = f"{self._fixed}Date: {formatdate(second, usegmt=True)}\r\n\r\n".encode()
+            date = time.strftime(_DATE, time.gmtime(second))
+            self._text = f"{self._fixed}Date: {date}\r\n\r\n".encode()
         return self._text
 
 
