@@ -140,6 +140,8 @@ class Bridges:
         # Published ports on the machine's 127.0.0.1 are sent to containers.
         write_sysctl(f"ipv4/conf/{name}/route_localnet", "1")
         write_sysctl(f"ipv6/conf/{name}/accept_ra", "0")
+        # Neighbours can't be asked for until the check of the link's own address has ended.
+        write_sysctl(f"ipv6/conf/{name}/accept_dad", "0")
         if network.ipv6:
             forward_ipv6()
         write_sysctl(f"ipv6/conf/{name}/disable_ipv6", "0" if network.ipv6 else "1")

@@ -107,7 +107,9 @@ def _outside(wire: Wire, descriptor: int, group: int) -> list[netlink.Message]:
 def _configure(wire: Wire) -> list[netlink.Message]:
     one = wire.endpoint
     index = socket.if_nametoindex(one.link)
-    if not one.ipv6:
+    if one.ipv6:
+        write_sysctl(f"ipv6/conf/{one.link}/accept_dad", "0")
+    else:
         write_sysctl(f"ipv6/conf/{one.link}/disable_ipv6", "1")
     messages = [netlink.set_up(index)]
     if one.ipv4:
