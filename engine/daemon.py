@@ -5,6 +5,7 @@ import fcntl
 import grp
 import logging
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,11 +182,19 @@ def prepare(options: Options) -> int:
             folder.mkdir(parents=True, exist_ok=True)
         options.root.chmod(0o711)
         lock = _lock(options.root)
+        _raise_limits()
         if options.native:
             private.enter(options.run / "mount-namespace")
     except OSError as error:
         raise StartFailed(f"can't prepare {options.root}: {error.strerror or error}") from error
     return lock
+
+
+def _raise_limits() -> None:
+    """Each container costs descriptors; the usual soft limit of 1024 is soon reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and 0 <= soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _lock(root: Path) -> int:

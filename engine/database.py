@@ -127,12 +127,14 @@ class Database:
     def _commit(self, batch: list[_Job]) -> None:
         try:
             self._transaction(batch)
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, somebody waits for the answer
             if len(batch) > 1:
                 for job in batch:  # the fault of one must not fail the others
                     self._commit([job])
                 return
             message = f"can't write the engine's records in {self.path}: {error}"
+            if "full" in str(error):
+                message += ". Free some space on that disk, then try again."
             _finish(batch, DatabaseError(message))
         else:
             _finish(batch, None)

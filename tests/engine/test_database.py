@@ -105,3 +105,21 @@ asyncio.run(main())
     database = Database(path)
     assert database.load("k") == {"x": {"n": 1}}
     database.close()
+
+
+async def test_full_disk_is_told_and_nothing_is_lost(database, monkeypatch):
+    await database.put("k", "x", {"n": 1})
+    apply = database._apply
+
+    def full(kind, key, text):
+        if key == "big":
+            raise sqlite3.OperationalError("database or disk is full")
+        apply(kind, key, text)
+
+    monkeypatch.setattr(database, "_apply", full)
+    results = await asyncio.gather(
+        *(database.put("k", key, {}) for key in ("a", "big", "b")), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), DatabaseError, type(None)]
+    assert "Free some space" in results[1].message
+    assert list(database.load("k")) == ["a", "b", "x"]
