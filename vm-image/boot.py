@@ -44,6 +44,7 @@ def main() -> int:
                 print(trial.shell(options.run))
             if options.kill:
                 return 0
+            trial.wait_for_agent()
             trial.agent_without_answer("guest-shutdown")
             return trial.ended()
         except BuildError as error:

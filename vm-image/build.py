@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from image_build.errors import BuildError  # noqa: E402
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="scripts/build-vm", description=__doc__)
-    parser.add_argument("--arch", default=platform.machine(), help="x86_64 or aarch64")
+    parser.add_argument("--arch", default=recipe.host_architecture(), help="x86_64 or aarch64")
     parser.add_argument(
         "--force", action="store_true", help="build even if nothing changed, from fresh packages"
     )

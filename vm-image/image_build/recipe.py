@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ def find_architecture(name: str) -> Architecture:
         raise BuildError(
             f"there is no image for the architecture {name!r} (known: {known})"
         ) from None
+
+
+def host_architecture() -> str:
+    """The name of this machine's own architecture."""
+    return find_architecture(platform.machine()).name
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,39 @@ class Trial:
             raise BuildError(f"{command!r} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
+    def forwarded(self, socket_path: str, request: bytes, seconds: float = 60) -> bytes:
+        """What a unix socket of the VM answers to a request, carried by SSH."""
+        local = self.folder / "forwarded.sock"
+        *words, target = self.ssh
+        tunnel = subprocess.Popen([*words, "-N", "-L", f"{local}:{socket_path}", target])
+        try:
+            until = time.monotonic() + seconds
+            while not local.exists():
+                if tunnel.poll() is not None or time.monotonic() > until:
+                    raise BuildError(f"ssh made no way to {socket_path}")
+                time.sleep(0.05)
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(seconds)
+                sock.connect(str(local))
+                sock.sendall(request)
+                return b"".join(iter(lambda: sock.recv(65536), b""))
+        finally:
+            tunnel.kill()
+            tunnel.wait()
+            local.unlink(missing_ok=True)
+
+    def wait_for_agent(self, seconds: float = 30) -> None:
+        """Until the guest agent answers: before it starts, its port takes words and drops them."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                with connect(self.folder / "qga", timeout=2) as stream:
+                    ask(stream, "guest-ping")
+                return
+            except (OSError, ValueError):
+                if time.monotonic() > until:
+                    raise BuildError(f"the guest agent is silent for {seconds:.0f} s") from None
+
     @property
     def ssh(self) -> list[str]:
         """The words that open a connection: both keys are pinned."""
@@ -120,10 +153,10 @@ class Trial:
 
 
 @contextlib.contextmanager
-def connect(path: Path) -> Iterator[Any]:
+def connect(path: Path, timeout: float = 30) -> Iterator[Any]:
     """A unix socket as a stream of lines."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(timeout)
         sock.connect(str(path))
         with sock.makefile("rwb") as stream:
             yield stream
