@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,6 +45,15 @@ class Site:
         """Names of the machine's interfaces."""
         lines = self.world.sh(self.world.machine, "ip -o link | cut -d: -f2").split()
         return {line.partition("@")[0] for line in lines}
+
+    def settled(self) -> set[str]:
+        """As `interfaces`, once the kernel has removed those of containers (5 s at most)."""
+        deadline = time.monotonic() + 5
+        while any(name.startswith("v") for name in self.interfaces()):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        return self.interfaces()
 
 
 @pytest.fixture(scope="module")
