@@ -121,7 +121,7 @@ def test_udp_reaches_the_container_that_runs_now(clean_site: Site) -> None:
 
 def test_a_stopped_container_leaves_nothing(clean_site: Site) -> None:
     site, world = clean_site, clean_site.world
-    before = site.interfaces()
+    before = site.settled()
     rules = world.sh(world.machine, "nft list ruleset")
     ids = [site.docker("run", "-d", "-p", "80", "busybox", "sleep", "60") for _ in range(3)]
     assert len(site.interfaces()) == len(before) + 3
