@@ -15,6 +15,7 @@ from engine.about import About
 from engine.api import (
     absent,
     auth,
+    containers_files,
     containers_io,
     distribution,
     exec,
@@ -103,6 +104,7 @@ class Daemon:
         yield from events_routes.routes(self.events)
         yield from containers_routes.routes(self.containers)
         yield from containers_io.routes(self.containers)
+        yield from containers_files.routes(self.containers.rooms)
         yield from exec.routes(self.containers.execs)
         yield from images.routes(service)
         yield from auth.routes(service)

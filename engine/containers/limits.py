@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engine.errors import BadRequest
@@ -14,12 +15,12 @@ MINIMUM_MEMORY = 6 << 20
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine offers: CPUs and NUMA nodes by number, cgroup version 1 or 2."""
+    """What the machine offers: CPUs and NUMA nodes by number, cgroup version, I/O weights."""
 
     cpus: frozenset[int]
     nodes: frozenset[int]
     cgroup_v2: bool
-    swap_limit: bool = True
+    blkio_weight: bool = True
 
 
 def parse_set(text: str) -> frozenset[int] | None:
@@ -58,7 +59,14 @@ def this_machine(cgroup_v2: bool) -> Machine:
             return frozenset({0})
 
     cpus = frozenset(os.sched_getaffinity(0))
-    return Machine(cpus, read("/sys/devices/system/node/online"), cgroup_v2)
+    return Machine(cpus, read("/sys/devices/system/node/online"), cgroup_v2, _has_weights())
+
+
+def _has_weights() -> bool:
+    """Whether some I/O scheduler of the kernel knows weights, by the files of the cgroup tree."""
+    names = ("blkio/blkio.weight", "blkio/blkio.bfq.weight", "*/io.weight", "*/io.bfq.weight")
+    root = Path("/sys/fs/cgroup")
+    return any(next(root.glob(name), None) is not None for name in names)
 
 
 def _check_memory(host: Mapping[str, Any]) -> None:
@@ -127,7 +135,9 @@ def _check_set(text: str, key: str, word: str, available: frozenset[int]) -> Non
         )
 
 
-def _check_blkio(host: Mapping[str, Any]) -> None:
+def _check_blkio(host: Mapping[str, Any], machine: Machine) -> None:
+    if not machine.blkio_weight:
+        return
     weight = host.get("BlkioWeight") or 0
     if weight and not 10 <= weight <= 1000:
         raise BadRequest("Range of blkio weight is from 10 to 1000")
@@ -140,7 +150,7 @@ def check(host: Mapping[str, Any], machine: Machine) -> list[str]:
     """Warnings about limits that this machine can't keep. Raises BadRequest on invalid ones."""
     _check_memory(host)
     _check_cpu(host, machine)
-    _check_blkio(host)
+    _check_blkio(host, machine)
     adjustment = host.get("OomScoreAdj") or 0
     if not -1000 <= adjustment <= 1000:
         raise BadRequest(f"Invalid value {adjustment}, range for oom score adj is [-1000, 1000]")
@@ -152,6 +162,12 @@ def check(host: Mapping[str, Any], machine: Machine) -> list[str]:
 def _warnings(host: Mapping[str, Any], machine: Machine) -> Iterator[str]:
     if host.get("KernelMemory"):
         yield "Specifying a kernel memory limit is not supported. Limit discarded."
+    for key, word in (("BlkioWeight", "weight"), ("BlkioWeightDevice", "weight_device")):
+        if host.get(key) and not machine.blkio_weight:
+            yield (
+                f"Your kernel does not support Block I/O {word} or the cgroup is not mounted. "
+                f"{word.capitalize()} discarded."
+            )
     if machine.cgroup_v2:
         if host.get("MemorySwappiness") not in (None, -1):
             yield (
@@ -206,10 +222,10 @@ def resources(host: Mapping[str, Any], machine: Machine) -> Resources:
         cpuset_cpus=host.get("CpusetCpus") or "",
         cpuset_mems=host.get("CpusetMems") or "",
         pids_limit=host.get("PidsLimit") or 0,
-        blkio_weight=host.get("BlkioWeight") or 0,
+        blkio_weight=(host.get("BlkioWeight") or 0) if machine.blkio_weight else 0,
         blkio_weight_device=tuple(
             DeviceWeight(*_device_numbers(one.get("Path") or ""), int(one.get("Weight") or 0))
-            for one in host.get("BlkioWeightDevice") or ()
+            for one in (host.get("BlkioWeightDevice") or () if machine.blkio_weight else ())
         ),
         blkio_read_bps=_rates(host.get("BlkioDeviceReadBps")),
         blkio_write_bps=_rates(host.get("BlkioDeviceWriteBps")),

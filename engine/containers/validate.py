@@ -120,6 +120,9 @@ def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     for entry in host.get("ExtraHosts") or ():
         if ":" not in entry or not entry.partition(":")[0]:
             raise BadRequest(f'bad format for add-host: "{entry}"')
+        address = entry.partition("=" if "=" in entry.partition(":")[0] else ":")[2]
+        if address != "host-gateway" and not _is_address(address.strip("[]")):
+            raise BadRequest(f'invalid IP address in add-host: "{address}"')
     for server in host.get("Dns") or ():
         try:
             ipaddress.ip_address(server)
@@ -152,6 +155,14 @@ def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
             "conflicting options: host type networking can't be used with links. "
             "This would result in undefined behavior"
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_binding(binding: Mapping[str, str]) -> None:

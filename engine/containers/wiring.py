@@ -20,6 +20,7 @@ from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.prune import Pruned, prune
 from engine.containers.record import Json, Status
 from engine.containers.restore import Restorer
+from engine.containers.room import Rooms
 from engine.containers.rootfs import Roots
 from engine.containers.start import Starter
 from engine.containers.store import Store
@@ -50,6 +51,7 @@ class Containers:
         self._starter = Starter(store, roots, neighbours, settings, self._tasks)
         self.lifecycle = life = Lifecycle(store, roots, self._starter, neighbours, self._tasks)
         self.execs = Execs(store, roots, neighbours, settings, self._tasks)
+        self.rooms = Rooms(store, roots, neighbours, settings, self._tasks)
         monitor = Monitor(store, self.execs, self._tasks)
         life.health_start, life.health_stop = monitor.start, monitor.stop
         self._changer = changer = Changer(store, neighbours, settings)

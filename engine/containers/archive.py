@@ -1,0 +1,285 @@
+"""Tar streams of a container's files, made and unpacked by a thread confined to its root.
+
+Imports are all done here, before any thread enters a root: see linux.confined. Owners are numbers
+alone, because names would be looked up in the container's files.
+"""
+
+import bz2
+import lzma
+import os
+import posixpath
+import stat
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from engine.errors import BadRequest, Forbidden, NotFound
+
+_PIECE = 1 << 20
+# named so that tarfile's own lazy imports find them loaded
+_LOADED = (bz2, lzma, zlib)
+
+_GO_MODES = (
+    (stat.S_IFDIR, 1 << 31),
+    (stat.S_IFLNK, 1 << 27),
+    (stat.S_IFBLK, 1 << 26),
+    (stat.S_IFIFO, 1 << 25),
+    (stat.S_IFSOCK, 1 << 24),
+    (stat.S_IFCHR, 1 << 26 | 1 << 21),
+)
+_GO_BITS = ((stat.S_ISUID, 1 << 23), (stat.S_ISGID, 1 << 22), (stat.S_ISVTX, 1 << 20))
+
+Write = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class PathStat:
+    """What X-Docker-Container-Path-Stat says; `mode` is Go's os.FileMode, mtime ns since 1970."""
+
+    name: str
+    size: int
+    mode: int
+    mtime: int
+    link_target: str
+
+
+def go_mode(mode: int) -> int:
+    """st_mode as Go's os.FileMode."""
+    found = mode & 0o777
+    for kind, bit in _GO_MODES:
+        if stat.S_IFMT(mode) == kind:
+            found |= bit
+    for own, bit in _GO_BITS:
+        if mode & own:
+            found |= bit
+    return found
+
+
+def _missing(path: str, container: str) -> NotFound:
+    return NotFound(f"Could not find the file {path} in container {container}")
+
+
+def locate(path: str) -> str:
+    """The absolute path; a trailing `/` or `/.` is kept, for it asks to follow a last link."""
+    clean = "/" + posixpath.normpath("/" + path).lstrip("/")
+    if clean != "/" and (path.endswith("/") or path.endswith("/.")):
+        clean += "/."
+    return clean
+
+
+def stat_path(path: str, container: str) -> PathStat:
+    """Inside the root: what is at `path`. Raises NotFound."""
+    where = locate(path)
+    try:
+        status = os.lstat(where)
+        target = ""
+        if stat.S_ISLNK(status.st_mode):
+            target = os.path.realpath(where)
+    except OSError as error:
+        raise _missing(path, container) from error
+    name = posixpath.basename(where.removesuffix("/.")) or "/"
+    return PathStat(name, status.st_size, go_mode(status.st_mode), status.st_mtime_ns, target)
+
+
+def _info(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | None:
+    """The header of one entry; None for what tar can't hold (sockets)."""
+    info = tarfile.TarInfo(name)
+    info.mode = stat.S_IMODE(status.st_mode)
+    info.uid, info.gid = status.st_uid, status.st_gid
+    info.mtime = status.st_mtime_ns // 1_000_000_000
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        info.size = status.st_size
+    elif stat.S_ISDIR(mode):
+        info.type = tarfile.DIRTYPE
+        info.name = name if name.endswith("/") else f"{name}/"
+    elif stat.S_ISLNK(mode):
+        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(path)
+    elif stat.S_ISFIFO(mode):
+        info.type = tarfile.FIFOTYPE
+    elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        info.type = tarfile.CHRTYPE if stat.S_ISCHR(mode) else tarfile.BLKTYPE
+        info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+    else:
+        return None
+    for key in os.listxattr(path, follow_symlinks=False):
+        if key == "security.capability":
+            value = os.getxattr(path, key, follow_symlinks=False)
+            text = value.decode("utf-8", "surrogateescape")
+            info.pax_headers = {f"SCHILY.xattr.{key}": text}
+    return info
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _content(path: str, size: int, write: Write) -> None:
+    """Exactly `size` bytes of a file and the padding, whatever happens to it meanwhile."""
+    left = size
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        while left and (piece := os.read(fd, min(left, _PIECE))):
+            write(piece)
+            left -= len(piece)
+    finally:
+        os.close(fd)
+    padding = left + -size % tarfile.BLOCKSIZE
+    while padding:
+        part = min(padding, _PIECE)
+        write(bytes(part))
+        padding -= part
+
+
+class _Packer:
+    """Writes entries; a file with several names is stored once."""
+
+    def __init__(self, write: Write, device: int | None) -> None:
+        self._write = write
+        self._device = device
+        self._links: dict[tuple[int, int], str] = {}
+
+    def add(self, path: str, name: str) -> None:
+        """`path` with everything below, as `name`."""
+        try:
+            status = os.lstat(path)
+            info = _info(path, name, status)
+        except FileNotFoundError:
+            return
+        if info is None:
+            return
+        identity = (status.st_dev, status.st_ino)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            if identity in self._links:
+                info.type, info.size = tarfile.LNKTYPE, 0
+                info.linkname = self._links[identity]
+            else:
+                self._links[identity] = name
+        self._write(_header(info))
+        if info.isreg():
+            _content(path, info.size, self._write)
+        if stat.S_ISDIR(status.st_mode) and self._device in (None, status.st_dev):
+            for child in sorted(_names(path)):
+                self.add(posixpath.join(path, child), posixpath.join(name, child))
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def pack(path: str, container: str, write: Write) -> None:
+    """Inside the root: the tar of `path`, as Docker names its entries. Raises NotFound."""
+    where = locate(path)
+    if not os.path.lexists(where):
+        raise _missing(path, container)
+    name = "." if where == "/" or where.endswith("/.") else posixpath.basename(where)
+    _Packer(write, None).add(where, name)
+    write(bytes(2 * tarfile.BLOCKSIZE))
+
+
+def export(write: Write) -> None:
+    """Inside the root: the tar of the whole root without what is mounted into it."""
+    packer = _Packer(write, os.lstat("/").st_dev)
+    for name in sorted(_names("/")):
+        packer.add(f"/{name}", name)
+    write(bytes(2 * tarfile.BLOCKSIZE))
+
+
+class _Stream:
+    """The pieces of a request's body as a file to read from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._rest = piece
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return part
+
+
+def unpack(
+    path: str,
+    container: str,
+    pieces: Iterator[bytes],
+    *,
+    keep_kinds: bool,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Inside the root: extract a tar (plain, gzip, bzip2 or xz) into the folder `path`.
+
+    `keep_kinds`: a folder is never replaced by something else, nor the other way round. `owner`
+    replaces the owners of the tar. Raises NotFound, BadRequest, Forbidden (read-only).
+    """
+    where = posixpath.normpath("/" + path)
+    if not os.path.lexists(where):
+        raise _missing(path, container)
+    if not os.path.isdir(where):
+        raise BadRequest("extraction point is not a directory")
+    try:
+        with tarfile.open(fileobj=_Stream(pieces), mode="r|*", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
+            archive.copybufsize = _PIECE
+            folders = []
+            for info in archive:
+                _extract(archive, info, where, keep_kinds=keep_kinds, owner=owner)
+                if info.isdir():
+                    folders.append(info)
+            for info in reversed(folders):
+                os.utime(posixpath.join(where, info.name), (info.mtime, info.mtime))
+    except tarfile.TarError as error:
+        raise BadRequest(f"Error processing tar file: {error}") from error
+    except OSError as error:
+        if error.errno == 30:
+            raise Forbidden("container rootfs is marked read-only") from error
+        raise
+    for _ in pieces:  # what follows the end of the archive
+        continue
+
+
+def _extract(
+    archive: tarfile.TarFile,
+    info: tarfile.TarInfo,
+    where: str,
+    *,
+    keep_kinds: bool,
+    owner: tuple[int, int] | None,
+) -> None:
+    clean = posixpath.normpath("/" + info.name).lstrip("/")
+    if owner is not None:
+        info.uid, info.gid = owner
+    target = posixpath.join(where, clean)
+    info.name = clean or "."
+    if info.islnk():
+        info.linkname = posixpath.normpath("/" + info.linkname).lstrip("/")
+    if os.path.lexists(target) and clean:
+        folder = os.path.isdir(target) and not os.path.islink(target)
+        if keep_kinds and folder != info.isdir() and not (info.isdir() and os.path.isdir(target)):
+            old, new = ("directory", "non-directory") if folder else ("non-directory", "directory")
+            raise BadRequest(f'cannot overwrite {old} "{target}" with {new} "{where}"')
+        if not folder and not info.isdir():
+            os.unlink(target)
+        elif folder and not info.isdir():
+            _remove_tree(target)
+        elif not folder and info.isdir() and not os.path.isdir(target):
+            os.unlink(target)
+    parent = posixpath.dirname(target)
+    if not os.path.isdir(parent):
+        os.makedirs(parent, exist_ok=True)
+    archive.extract(info, where, numeric_owner=True, filter="fully_trusted")
+
+
+def _remove_tree(path: str) -> None:
+    for entry in os.scandir(path):
+        if entry.is_dir(follow_symlinks=False):
+            _remove_tree(entry.path)
+        else:
+            os.unlink(entry.path)
+    os.rmdir(path)

@@ -1,0 +1,278 @@
+"""Access to a container's files as the container sees them, running or not."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from engine.containers import archive
+from engine.containers.archive import PathStat, Write
+from engine.containers.changes import changes
+from engine.containers.container import Container
+from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.paths import resolve_in
+from engine.containers.record import Json
+from engine.containers.rootfs import Roots, subpath_source
+from engine.containers.store import Store
+from engine.containers.tasks import Tasks
+from engine.errors import Forbidden
+from engine.linux import confined
+from engine.linux.mounts import Mount
+from engine.runtime import users
+
+_DEPTH = 8  # pieces of up to a megabyte between the thread and the loop
+
+T = TypeVar("T")
+
+
+class Rooms:
+    """Stat, tar and untar inside containers. A stopped one can't start meanwhile."""
+
+    def __init__(
+        self,
+        store: Store,
+        roots: Roots,
+        neighbours: Neighbours,
+        settings: Settings,
+        tasks: Tasks,
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._neighbours = neighbours
+        self._settings = settings
+        self._tasks = tasks
+
+    async def _inside(
+        self, container: Container, work: Callable[[], T], *, bare: bool = False
+    ) -> T:
+        """Run `work` with the container's root as `/`; `bare` leaves its volumes and binds out."""
+        running = container.running
+        if container.live and running is not None and running.pid:
+            pid = running.pid
+            return await confined.run(lambda: confined.enter_process(pid), work)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(container.lock)
+            if container.unmounting is not None:
+                await container.unmounting
+            if container.live:  # it started while we waited
+                await stack.aclose()
+                return await self._inside(container, work, bare=bare)
+            root = self._roots.path(container.id)
+
+            def enter() -> None:
+                confined.enter_mounts(root, self._mounts(container, root, bare=bare))
+
+            return await confined.run(enter, work)
+
+    def _mounts(self, container: Container, root: Path, *, bare: bool) -> Iterator[Mount]:
+        yield self._neighbours.snapshots.mount_of(container.id, root)
+        if not bare:
+            yield from _inner_mounts(container, root)
+
+    async def stat(self, reference: str, path: str) -> PathStat:
+        """What is at `path`. Raises NotFound."""
+        container = self._store.get(reference)
+        return await self._inside(container, lambda: archive.stat_path(path, container.id))
+
+    async def get(self, reference: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
+        """The stat of `path` and the pieces of its tar. Raises NotFound."""
+        container = self._store.get(reference)
+        known = await self.stat(reference, path)
+        return known, self._produce(
+            container, lambda write: archive.pack(path, container.id, write), bare=False
+        )
+
+    def export(self, reference: str) -> AsyncIterator[bytes]:
+        """The pieces of the tar of the whole root, without volumes. Raises NotFound."""
+        return self._produce(self._store.get(reference), archive.export, bare=True)
+
+    async def _produce(
+        self, container: Container, make: Callable[[Write], None], *, bare: bool
+    ) -> AsyncIterator[bytes]:
+        pipe = _Pipe()
+
+        def work() -> None:
+            try:
+                make(pipe.put)
+            except _Closed:
+                return
+            finally:
+                pipe.end()
+
+        task = self._tasks.spawn(self._inside(container, work, bare=bare), "archive")
+        task.add_done_callback(lambda _: pipe.end())
+        try:
+            while (piece := await pipe.take()) is not None:
+                yield piece
+            await task
+        finally:
+            pipe.close()
+
+    async def put(
+        self,
+        reference: str,
+        path: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        keep_kinds: bool,
+        copy_owner: bool,
+    ) -> None:
+        """Extract a tar into the folder `path`. Raises NotFound, BadRequest, Forbidden."""
+        container = self._store.get(reference)
+        if container.record.host_config["ReadonlyRootfs"]:
+            self._check_writable(container, path)
+        feed = _Feed()
+        owner = await self._owner(container) if copy_owner else None
+
+        def work() -> None:
+            archive.unpack(path, container.id, feed.pieces(), keep_kinds=keep_kinds, owner=owner)
+
+        async def pump() -> None:
+            try:
+                async for chunk in chunks:
+                    await feed.put(chunk)
+            finally:
+                feed.end()
+
+        pumping = asyncio.create_task(pump())
+        try:
+            await self._inside(container, work)
+        finally:
+            feed.close()
+            await asyncio.gather(pumping, return_exceptions=True)
+
+    async def changes(self, reference: str) -> list[Json]:
+        """What the container wrote, as the rows of `docker diff`. Raises NotFound."""
+        record = self._store.get(reference).record
+        snapshots = self._neighbours.snapshots
+        lowers = [snapshots.layers.diff(chain) for chain in reversed(record.chain_ids)]
+        places = frozenset(point.destination for point in record.mounts)
+        upper = snapshots.upper(record.id)
+        found = await asyncio.to_thread(lambda: list(changes(upper, lowers, places)))
+        return [{"Path": path, "Kind": int(kind)} for path, kind in found]
+
+    async def _owner(self, container: Container) -> tuple[int, int]:
+        who = await self._inside(
+            container,
+            lambda: users.resolve(Path("/"), container.record.config["User"], ()),
+        )
+        return who.uid, who.gid
+
+    def _check_writable(self, container: Container, path: str) -> None:
+        wanted = archive.locate(path).removesuffix("/.")
+        for point in container.record.mounts:
+            if wanted == point.destination or wanted.startswith(f"{point.destination}/"):
+                if point.writable:
+                    return
+        raise Forbidden("container rootfs is marked read-only")
+
+
+def _inner_mounts(container: Container, root: Path) -> Iterator[Mount]:
+    """Volumes and binds: where they go can only be resolved once the root is mounted."""
+    points = sorted(container.record.mounts, key=lambda one: one.destination.count("/"))
+    for point in points:
+        if point.type == "tmpfs":
+            continue
+        target = resolve_in(root, point.destination)
+        source = Path(subpath_source(point))
+        if not source.exists():
+            continue
+        if source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()
+        options = ("rbind",) if point.writable else ("rbind", "ro")
+        yield Mount("none", str(source), str(target), options)
+
+
+class _Closed(Exception):
+    """Nobody reads any more."""
+
+
+class _Pipe:
+    """From a thread to the loop: bounded, either side may end it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = threading.Semaphore(_DEPTH)
+        self._buffer: list[bytes] = []
+        self._size = 0
+        self._closed = False
+        self._ended = False
+
+    def put(self, data: bytes) -> None:
+        """From the thread; small pieces are gathered. Raises _Closed."""
+        self._buffer.append(data)
+        self._size += len(data)
+        if self._size >= 1 << 18:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._closed:
+            raise _Closed
+        if not self._buffer:
+            return
+        piece = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+        self._buffer, self._size = [], 0
+        self._room.acquire()
+        if self._closed:
+            raise _Closed
+        self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+
+    def end(self) -> None:
+        """No more; from the thread, or from the loop when the thread never got so far."""
+        if self._ended:
+            return
+        self._ended = True
+        if not self._closed and self._buffer:
+            self._flush()
+        self._loop.call_soon_threadsafe(self._pieces.put_nowait, None)
+
+    async def take(self) -> bytes | None:
+        """The next piece; None at the end."""
+        piece = await self._pieces.get()
+        self._room.release()
+        return piece
+
+    def close(self) -> None:
+        """Nobody reads any more: the thread is let go."""
+        self._closed = True
+        for _ in range(_DEPTH):
+            self._room.release()
+
+
+class _Feed:
+    """From the loop to a thread: bounded by waiting in the loop."""
+
+    def __init__(self) -> None:
+        self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(_DEPTH)
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+
+    async def put(self, data: bytes) -> None:
+        """A chunk; waits for room. Dropped once the thread is done."""
+        await self._room.acquire()
+        if not self._closed:
+            self._pieces.put(data)
+
+    def end(self) -> None:
+        """No more chunks."""
+        self._pieces.put(None)
+
+    def pieces(self) -> Iterator[bytes]:
+        """In the thread: the chunks."""
+        while (piece := self._pieces.get()) is not None:
+            self._loop.call_soon_threadsafe(self._room.release)
+            yield piece
+
+    def close(self) -> None:
+        """The thread is done: let the loop throw the rest away."""
+        self._closed = True
+        self._room.release()
+        self._room = asyncio.Semaphore(1 << 30)
