@@ -29,7 +29,8 @@ def enter(marker: Path) -> bool:
         finally:
             os.close(descriptor)
     unshare(CLONE_NEWNS)
-    propagate("/", "rprivate")
+    # Our mounts stay here; what the machine mounts later still reaches the containers.
+    propagate("/", "rslave")
     if is_mounted(_HYBRID):
         # crun takes a machine with both hierarchies for one that it can't use.
         unmount(_HYBRID, lazy=True)
@@ -50,7 +51,7 @@ def _find(marker: Path) -> int | None:
         if not process.isdigit():
             continue
         with contextlib.suppress(OSError):
-            if _inode(process) == inode and _comm(process) == "conmon":
+            if _inode(process) == inode and _is_monitor(process, marker.parent):
                 return os.open(f"/proc/{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     return None
 
@@ -59,8 +60,12 @@ def _inode(process: str) -> str:
     return str(os.stat(f"/proc/{process}/ns/mnt").st_ino)
 
 
-def _comm(process: str) -> str:
-    return Path(f"/proc/{process}/comm").read_text().strip()
+def _is_monitor(process: str, run: Path) -> bool:
+    """Whether it's a conmon of an engine with this run folder: inode numbers are used again."""
+    folder = Path("/proc") / process
+    if (folder / "comm").read_text().strip() != "conmon":
+        return False
+    return os.fsencode(f"{run}/") in (folder / "cmdline").read_bytes()
 
 
 def _boot_id() -> str:

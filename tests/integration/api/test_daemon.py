@@ -136,3 +136,19 @@ def test_held_start_touches_nothing(tmp_path):
         os.close(writing)
         process.terminate()
         process.communicate(timeout=10)
+
+
+def test_later_mounts_of_the_machine_reach_containers(engine, tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], check=True)
+    try:
+        # as a machine with systemd has all its mounts
+        subprocess.run(["mount", "--make-shared", str(tmp_path)], check=True)
+        engine.restart()
+        late = tmp_path / "late"
+        late.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(late)], check=True)
+        (late / "file").write_text("late\n")
+        done = engine.docker("run", "--rm", "-v", f"{late}:/m", "busybox", "cat", "/m/file")
+        assert done.stdout == "late\n"
+    finally:
+        subprocess.run(["umount", "-R", "-l", str(tmp_path)], check=True)
