@@ -73,14 +73,14 @@ async def feed(pieces: list[bytes]) -> tuple[bytes, bool]:
     return socket.written, socket.closed
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(_PIECES, st.binary(max_size=12)), max_size=6))
 def test_any_bytes(pieces):
     written, _ = asyncio.run(feed(pieces))
     assert written == b"" or written.startswith((b"HTTP/1.1 ",))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, database=None)
 @given(st.lists(st.integers(1, len(GET) * 3 - 1), max_size=5))
 def test_any_split(cuts):
     text = GET * 3
