@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,12 @@ class Settings:
 
     @classmethod
     def defaults(cls, limits: Limits | None = None) -> Settings:
-        """All CPUs, a quarter of the memory between 1 and 4 GiB, the home folder shared."""
+        """All CPUs, a quarter of the memory between 1 and 2 GiB, the home folder shared.
+
+        Not more, because the guest's kernel takes 25 MB of the host for each GiB it may use.
+        """
         limits = limits or Limits.of_host()
-        memory = min(4096, max(1024, limits.memory_mib // 4 // 256 * 256))
+        memory = min(2048, max(1024, limits.memory_mib // 4 // 256 * 256))
         return cls(
             cpus=limits.cpus,
             memory_mib=min(memory, limits.memory_most_mib),
@@ -237,7 +241,8 @@ def save(path: Path, settings: Settings, limits: Limits | None = None) -> None:
             os.fsync(file.fileno())
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()
         raise SettingsError(
             f"The settings file {path} can't be written.",
             f"{error.strerror}.",

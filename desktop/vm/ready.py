@@ -23,7 +23,7 @@ TITLES = {
 }
 GUEST = ("kernel", "disk", "network", "sshd", "engine")
 # Seconds that a step may take under emulation on a slow host before it is called stuck.
-PATIENCE = {"kernel": 60.0, "disk": 180.0, "network": 60.0, "sshd": 60.0, "engine": 120.0}
+PATIENCE = {"kernel": 120.0, "disk": 300.0, "network": 90.0, "sshd": 90.0, "engine": 180.0}
 STUCK_HINTS = {
     "kernel": "Try COVE_ACCEL=tcg cove start, and give the VM less memory if the host is short.",
     "disk": "A large disk may be under repair: look at `cove logs console`, then start again.",
