@@ -72,6 +72,18 @@ class Backend(Protocol):
     ) -> Sequence[Document]: ...
     async def inspect(self, reference: str, *, size: bool = False) -> Document: ...
     async def prune(self, filters: Filters) -> Pruned: ...
+    async def commit(
+        self,
+        reference: str,
+        asked: Document,
+        *,
+        repository: str = "",
+        tag: str = "",
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+        changes: Sequence[str] = (),
+    ) -> str: ...
     async def top(self, reference: str, ps_args: str) -> Document: ...
 
 
@@ -194,6 +206,20 @@ def routes(backend: Backend) -> Sequence[Route]:
             {"ContainersDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed}
         )
 
+    async def commit(request: Request) -> Answer:
+        query = request.query
+        image_id = await backend.commit(
+            query.get("container"),
+            await request.json(),
+            repository=query.get("repo"),
+            tag=query.get("tag"),
+            author=query.get("author"),
+            message=query.get("comment"),
+            pause=query.flag("pause", True),
+            changes=query.all("changes"),
+        )
+        return created({"Id": image_id})
+
     async def top(request: Request) -> Answer:
         return json_response(await backend.top(request.params["id"], request.query.get("ps_args")))
 
@@ -201,6 +227,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         Route("GET", "/containers/json", listing),
         Route("POST", "/containers/create", create),
         Route("POST", "/containers/prune", prune),
+        Route("POST", "/commit", commit),
         Route("GET", "/containers/{id}/json", inspect),
         Route("GET", "/containers/{id}/top", top),
         Route("POST", "/containers/{id}/wait", wait),

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from engine.containers.limits import Machine, this_machine
 from engine.containers.shares import Shares
-from engine.images.model import Image
+from engine.images.store import Store as Images
 from engine.linux.mounts import Mount
 from engine.networks import EndpointConfig, Network, Sandbox, SandboxRequest
 from engine.options import Options
@@ -16,6 +16,7 @@ from engine.runtime.bundle import Bundle
 from engine.runtime.execs import ExecRunning
 from engine.runtime.resources import Resources
 from engine.runtime.running import Running
+from engine.snapshots.diff import Change
 
 
 class Database(Protocol):
@@ -36,23 +37,11 @@ class Events(Protocol):
     ) -> object: ...
 
 
-class Images(Protocol):
-    """`images.Store`."""
-
-    def resolve(self, name: str) -> Image: ...
-
-
-class Layers(Protocol):
-    """The read-only layers of images."""
-
-    def diff(self, chain_id: str) -> Path: ...
-
-
 class Snapshots(Protocol):
     """`snapshots.Store`."""
 
-    @property
-    def layers(self) -> Layers: ...
+    def changes(self, key: str) -> Iterator[Change]: ...
+    def diff(self, key: str) -> Iterator[bytes]: ...
     async def prepare(self, key: str, chain_ids: Sequence[str]) -> None: ...
     def mount_of(self, key: str, target: Path) -> Mount: ...
     def upper(self, key: str) -> Path: ...

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from engine.containers import archive
 from engine.containers.archive import PathStat, Write
-from engine.containers.changes import changes
+from engine.containers.changes import own_changes
 from engine.containers.container import Container
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.paths import resolve_in
@@ -148,11 +148,11 @@ class Rooms:
         """What the container wrote, as the rows of `docker diff`. Raises NotFound."""
         record = self._store.get(reference).record
         snapshots = self._neighbours.snapshots
-        lowers = [snapshots.layers.diff(chain) for chain in reversed(record.chain_ids)]
-        places = frozenset(point.destination for point in record.mounts)
-        upper = snapshots.upper(record.id)
-        found = await asyncio.to_thread(lambda: list(changes(upper, lowers, places)))
-        return [{"Path": path, "Kind": int(kind)} for path, kind in found]
+        places = [point.destination for point in record.mounts]
+        found = await asyncio.to_thread(
+            lambda: list(own_changes(snapshots.changes(record.id), places))
+        )
+        return [{"Path": one.path, "Kind": int(one.kind)} for one in found]
 
     async def _owner(self, container: Container) -> tuple[int, int]:
         who = await self._inside(

@@ -7,6 +7,7 @@ from typing import Any
 from engine.containers import stats
 from engine.containers.attach import AttachOptions, Client, carry, wait_for_streams
 from engine.containers.change import Changer
+from engine.containers.commit import Committer
 from engine.containers.container import Container
 from engine.containers.create import Creator
 from engine.containers.detach import parse_keys
@@ -51,6 +52,7 @@ class Containers:
         self._starter = Starter(store, roots, neighbours, settings, self._tasks)
         self.lifecycle = life = Lifecycle(store, roots, self._starter, neighbours, self._tasks)
         self.execs = Execs(store, roots, neighbours, settings, self._tasks)
+        self.commit = Committer(store, life, neighbours).commit
         self.rooms = Rooms(store, roots, neighbours, settings, self._tasks)
         monitor = Monitor(store, self.execs, self._tasks)
         life.health_start, life.health_stop = monitor.start, monitor.stop
