@@ -7,6 +7,7 @@ words them.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,10 +24,10 @@ TIMEOUT = 30.0
 
 
 class Engine:
-    """The engine at `socket` (a path, with or without `unix://`)."""
+    """The engine at `address` (a path, with or without `unix://`)."""
 
-    def __init__(self, socket: str | Path) -> None:
-        self.socket = str(socket).removeprefix("unix://")
+    def __init__(self, address: str | Path) -> None:
+        self.socket = str(address).removeprefix("unix://")
         self._lock = threading.Lock()
         self._clients: dict[int, APIClient] = {}
         self._version = ""
@@ -44,6 +45,10 @@ class Engine:
 
     def connect(self, timeout: float | None) -> APIClient:
         """A new client, for a stream that owns its connection; `timeout` None waits for ever."""
+        # docker-py leaves its socket open when nobody listens; the window asks each second.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(TIMEOUT)
+            probe.connect(self.socket)
         import docker
 
         base = f"unix://{self.socket}"

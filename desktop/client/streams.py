@@ -66,23 +66,28 @@ class Stream:
             if not self.closed:
                 raise
         finally:
+            self._release()
             client.close()
+
+    def _release(self) -> None:
+        """Close what the stream holds; urllib3 leaves the socket of a streamed answer open."""
+        with self._lock:
+            response, self._response = self._response, None
+        if response is not None:
+            held = _socket_of(response)
+            response.close()
+            if held is not None:
+                held.close()
 
     def close(self) -> None:
         """End the stream from any thread; closing twice is safe."""
         with self._lock:
             self.closed = True
             response = self._response
-        if response is None:
-            return
-        connection = getattr(response.raw, "connection", None) or response.raw._original_response
-        sock = getattr(connection, "sock", None)
-        if sock is None:
-            reader = getattr(response.raw, "_fp", None)
-            sock = getattr(getattr(getattr(reader, "fp", None), "raw", None), "_sock", None)
-        if sock is not None:
+        held = _socket_of(response) if response is not None else None
+        if held is not None:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                held.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return
 
@@ -98,6 +103,14 @@ class Stream:
                     break
                 text = text[end:].lstrip()
                 yield value
+
+
+def _socket_of(response: Any) -> socket.socket | None:
+    """The socket below a response of requests; None once it is gone."""
+    reader = getattr(response.raw, "_fp", None)
+    held = getattr(getattr(getattr(reader, "fp", None), "raw", None), "_sock", None)
+    connection = getattr(response.raw, "connection", None)
+    return held or getattr(connection, "sock", None)
 
 
 class Events(Stream):

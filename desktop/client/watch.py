@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from desktop.client.engine import Engine
@@ -15,6 +16,7 @@ from desktop.client.streams import Events
 RETRY_SECONDS = 0.7
 # Beyond this many running containers the numbers of those out of sight come by turns.
 BACKGROUND_READINGS = 12
+READERS = 8
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Readings:
         self._others: tuple[str, ...] = ()
         self._before: dict[str, Counters] = {}
         self._turn = 0
+        # Some engines take a second to answer; the numbers of a screen come side by side.
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="cove-numbers")
         self._closed = False
 
     def want(self, visible: Iterable[str], others: Iterable[str]) -> None:
@@ -93,17 +97,19 @@ class Readings:
         """End the iteration from any thread."""
         self._closed = True
         self._wake.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def __iter__(self) -> Iterator[dict[str, Sample]]:
         while not self._closed:
             began = time.monotonic()
-            found = {}
-            for id in self._round():
-                if self._closed:
-                    return
-                number = self._read(id)
-                if number is not None:
-                    found[id] = number
+            ids = list(dict.fromkeys(self._round()))
+            try:
+                numbers = list(self._pool.map(self._read, ids))
+            except (CancelledError, RuntimeError):
+                return
+            found = {id: one for id, one in zip(ids, numbers, strict=True) if one is not None}
+            if self._closed:
+                return
             if found:
                 yield found
             rest = self._seconds - (time.monotonic() - began)

@@ -67,6 +67,7 @@ class Parts:
         self.window.close()
         self.session.close()
         self.bridge.close()
+        self.session.engine.close()
 
 
 def _raise_first(name: str) -> bool:

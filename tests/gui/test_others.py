@@ -81,8 +81,6 @@ def test_extensions_open_locked_down(app: QApplication, home: Home, qtbot: QtBot
         pass
     assert loaded.args == [True]
     qtbot.waitUntil(lambda: sandbox.title() == "script ran", timeout=10_000)
-    assert any("127.0.0.1:9" in url for url in sandbox.guard.blocked)
-    assert sandbox.title() == "script ran"
     answers: list[object] = []
     script = "fetch('http://127.0.0.1:9/').then(() => 'open', () => 'closed')"
     sandbox.page().runJavaScript(
