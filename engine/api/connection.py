@@ -306,10 +306,10 @@ class Connection(asyncio.Protocol):
         self._message = None
         if self.closed.is_set():
             return
+        message.body.discard()  # what the handler didn't read must not hold up the next one
         if self._raw is not None:
             self._raw.close()
         elif not message.keep_alive or not message.body.complete:
-            message.body.discard()
             self._close_gently()
         elif self._queue:
             self._next()

@@ -12,12 +12,10 @@ Document = dict[str, Any]
 
 
 class Backend(Protocol):
-    """What these routes need; `containers.exec.Execs` satisfies it.
-
-    `start` raises an EngineError with an `exit_code` when the program can't be run.
-    """
+    """What these routes need; `containers.exec.Execs` satisfies it."""
 
     def create(self, reference: str, body: Document) -> str: ...
+    def check(self, id: str) -> None: ...
     async def start(self, id: str, *, console_size: tuple[int, int] | None = None) -> None: ...
     def terminal(self, id: str) -> bool: ...
     async def attach(self, id: str, client: AttachedClient) -> None: ...
@@ -48,21 +46,17 @@ def routes(backend: Backend) -> Sequence[Route]:
             await backend.start(id)
             backend.let_run(id)
             return Response(200)
-        failure: EngineError | None = None
-        try:
-            await backend.start(id, console_size=_console_size(body))
-        except EngineError as error:
-            # a program that can't be run is told in the stream; the client then asks for the code
-            if not hasattr(error, "exit_code"):
-                raise
-            failure = error
+        size = _console_size(body)
+        backend.check(id)
+        # The head goes out before the program runs: docker-py loses output that comes with it.
         connection = await request.hijack(media_type(request, terminal=terminal))
         client = AttachedClient(connection, framed=not terminal)
         try:
-            if failure is not None:
-                await client.send(1, f"{failure.message}\r\n".encode())
-            else:
-                await backend.attach(id, client)
+            await backend.start(id, console_size=size)
+            await backend.attach(id, client)
+        except EngineError as error:
+            # told in the stream; the client then asks for the exit code
+            await client.send(1, f"{error.message}\r\n".encode())
         finally:
             connection.close()
         return None

@@ -120,6 +120,9 @@ def routes(backend: Backend) -> Sequence[Route]:
     async def ping(request: Request) -> Response:
         return Response(200, b"OK" if request.method == "GET" else b"", _PING)
 
+    async def options(request: Request) -> Response:
+        return Response()
+
     async def version(request: Request) -> Response:
         return json_response(version_document(backend, await backend.components()))
 
@@ -128,6 +131,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         return json_response(info_document(backend, await backend.overview(), components))
 
     return (
+        Route("OPTIONS", "/{path:path}", options),
         Route("GET", "/_ping", ping),
         Route("HEAD", "/_ping", ping),
         Route("GET", "/version", version),

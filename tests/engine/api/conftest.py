@@ -85,6 +85,7 @@ class Scene:
             Route("GET", "/stream", self.stream),
             Route("GET", "/flood", self.flood),
             Route("GET", "/broken", self.broken),
+            Route("POST", "/ignore", self.ignore),
             Route("POST", "/echo", self.echo),
         ]
 
@@ -130,6 +131,10 @@ class Scene:
 
     async def broken(self, request: Request) -> Answer:
         raise RuntimeError("the cause")
+
+    async def ignore(self, request: Request) -> Answer:
+        await asyncio.sleep(0.05)
+        return json_response("not read")
 
     async def echo(self, request: Request) -> Answer:
         greeting = await request.json() if "content-length" in request.headers else {}

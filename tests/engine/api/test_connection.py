@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from engine.api.body import HIGH_WATER
+
 GET = b"GET /things/a HTTP/1.1\r\nHost: d\r\n\r\n"
 JSON = b"POST /json HTTP/1.1\r\nContent-Type: application/json\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
@@ -124,6 +126,13 @@ async def test_early_answer_survives_a_client_that_goes_on_sending(client):
     status, _, body = await client.answer()
     assert (status, json.loads(body)) == (404, {"message": "page not found"})
     assert await client.rest() == b""
+
+
+async def test_body_that_nobody_reads_does_not_hold_up_the_next_request(client):
+    size = HIGH_WATER + 1000
+    await client.send(b"POST /ignore HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n" % size)
+    assert (await client.ask(bytes(size)))[2] == b'"not read"\n'
+    assert (await client.ask(GET))[0] == 200
 
 
 @pytest.mark.parametrize("method", [b"GET", b"DELETE", b"PATCH"])
