@@ -74,6 +74,15 @@ def enter_netns(descriptor: int) -> None:
     check(libc().setns(descriptor, CLONE_NEWNET))
 
 
+def enter(path: Path) -> None:
+    """Move the calling thread into the network namespace bound at `path`. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter_netns(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_netns(path: Path) -> None:
     """Let go of a bound namespace; the kernel frees it with its last process. Twice is safe."""
     with contextlib.suppress(FileNotFoundError):

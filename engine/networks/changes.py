@@ -126,6 +126,7 @@ class Changes:
                 )
             await asyncio.to_thread(self._unmake, network)
             await self._store.delete(network)
+            self._sandboxes.resolving.forget(network)
         return network
 
     async def prune(self, networks: Iterable[Network]) -> list[str]:

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from engine.errors import BadRequest, EngineError, Forbidden
 from engine.linux import namespaces, netlink
-from engine.networks import plumbing
+from engine.networks import dns, plumbing
 from engine.networks.bridges import Bridges
 from engine.networks.identity import Identity
 from engine.networks.network import Network
+from engine.networks.opened import Opened
 from engine.networks.records import Endpoint, EndpointConfig, Sandbox
-from engine.networks.sandboxes import Opened, Sandboxes
+from engine.networks.resolving import Sockets
+from engine.networks.sandboxes import Sandboxes
 from engine.networks.store import Store
 
 
@@ -61,12 +63,16 @@ class Joining:
         path = sandbox.netns
         group = self._identity.group
 
-        def work() -> None:
+        resolving = self._sandboxes.resolving
+        first = resolving.wanted(endpoints) and not resolving.serves(request.container_id)
+
+        def work() -> Sockets | None:
             wire = self._sandboxes.wire(network, endpoint, default)
             plumbing.attach(self._bridges.channel, path, wire, group)
+            return dns.open_sockets() if first else None
 
         try:
-            await namespaces.in_thread(work)
+            sockets = await namespaces.in_thread(work)
         except BaseException as error:
             self._sandboxes.release(network, endpoint)
             if isinstance(error, OSError):
@@ -75,6 +81,8 @@ class Joining:
             raise
         opened.request = request
         await self._sandboxes.settle(opened, endpoints)
+        if sockets:
+            resolving.started(opened, sockets)
         return opened.sandbox
 
     async def leave(self, opened: Opened, network: Network) -> Sandbox:

@@ -77,7 +77,8 @@ class SandboxRequest:
     `endpoints` maps a network's name (or id) to the settings there. One entry named `host` asks
     for the machine's own network, one named `none` for a namespace with only a loopback.
     `name` has no leading slash. `publish_all_exposed` are ports such as `80/tcp` to be published on
-    any free host port (`docker run -P`).
+    any free host port (`docker run -P`). `dns` are the servers of `--dns`, for names that the
+    networks don't know.
     """
 
     container_id: str
@@ -86,6 +87,7 @@ class SandboxRequest:
     endpoints: Mapping[str, EndpointConfig]
     ports: tuple[PortRequest, ...] = ()
     publish_all_exposed: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """The request as JSON."""
@@ -96,6 +98,7 @@ class SandboxRequest:
             "endpoints": {name: config.to_record() for name, config in self.endpoints.items()},
             "ports": [port.to_record() for port in self.ports],
             "publish_all_exposed": list(self.publish_all_exposed),
+            "dns": list(self.dns),
         }
 
     @classmethod
@@ -108,6 +111,7 @@ class SandboxRequest:
             endpoints={n: EndpointConfig.from_record(c) for n, c in record["endpoints"].items()},
             ports=tuple(PortRequest.from_record(port) for port in record["ports"]),
             publish_all_exposed=tuple(record["publish_all_exposed"]),
+            dns=tuple(record.get("dns") or ()),
         )
 
 

@@ -56,6 +56,11 @@ def machine_resolver(machine: Path = _MACHINE, upstream: Path = _UPSTREAM) -> Re
     return Resolver(servers, tuple(one for one in own.search if one != "."), own.options)
 
 
+def machine_servers(machine: Path = _MACHINE) -> tuple[str, ...]:
+    """The servers that the machine itself asks, loopback ones too; public ones without any."""
+    return parse(_read(machine)).servers or _FALLBACK
+
+
 def host_resolv_conf() -> str:
     """The machine's own file, for containers in its network."""
     return _read(_MACHINE)

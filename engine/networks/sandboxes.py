@@ -5,18 +5,19 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.linux import conntrack, namespaces, netlink
-from engine.networks import plumbing, resolver
+from engine.networks import dns, plumbing, resolver
 from engine.networks.addresses import mac_of
 from engine.networks.bridges import Bridges, filtered, mtu_of, rules_of, talks
 from engine.networks.firewall import Firewall
 from engine.networks.identity import Identity
 from engine.networks.network import Network
+from engine.networks.opened import Opened
 from engine.networks.publishing import Publisher
 from engine.networks.records import (
     Binding,
@@ -26,20 +27,13 @@ from engine.networks.records import (
     Sandbox,
     SandboxRequest,
 )
+from engine.networks.resolving import Resolving, Sockets, open_in
 from engine.networks.store import Store
 
 _log = logging.getLogger(__name__)
 # seconds that the kernel has to remove the interfaces of a namespace that has ended
 _GRACE = 2.0
 _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
-
-
-@dataclass
-class Opened:
-    """A container and its sandbox."""
-
-    request: SandboxRequest
-    sandbox: Sandbox
 
 
 class Sandboxes:
@@ -54,6 +48,8 @@ class Sandboxes:
         firewall: Firewall,
         publisher: Publisher,
     ) -> None:
+        self.resolving = Resolving(store)
+        self._locks: dict[str, asyncio.Lock] = {}
         self._folder = run / "netns"
         self._identity = identity
         self._store = store
@@ -73,15 +69,33 @@ class Sandboxes:
         return iter(list(self._opened.values()))
 
     async def open(self, request: SandboxRequest) -> Sandbox:
-        """Make a sandbox. Raises EngineError and leaves nothing behind when it can't be made."""
-        if request.container_id in self._opened:
-            await self.close(request.container_id)
-        networks = {name: self._store.resolve(name) for name in request.endpoints}
-        if any(network.driver == "host" for network in networks.values()):
-            sandbox = self._of_host(networks)
-        else:
-            sandbox = await self._make(request, networks)
-        self._opened[request.container_id] = Opened(request, sandbox)
+        """Make a sandbox. Raises EngineError and leaves nothing behind when it can't be made.
+
+        A caller that is cancelled must `close`, which waits for what is under way.
+        """
+        work = asyncio.get_running_loop().create_task(self._open(request))
+        work.add_done_callback(_noted)
+        return await asyncio.shield(work)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, container_id: str) -> AsyncIterator[None]:
+        """One change at a time for a container."""
+        lock = self._locks.setdefault(container_id, asyncio.Lock())
+        async with lock:
+            yield
+        if container_id not in self._opened and not lock.locked():
+            self._locks.pop(container_id, None)
+
+    async def _open(self, request: SandboxRequest) -> Sandbox:
+        async with self._turn(request.container_id):
+            if request.container_id in self._opened:
+                await self._close(request.container_id)
+            networks = {name: self._store.resolve(name) for name in request.endpoints}
+            if any(network.driver == "host" for network in networks.values()):
+                sandbox = self._of_host(networks)
+                self._opened[request.container_id] = Opened(request, sandbox)
+            else:
+                sandbox = await self._make(request, networks)
         return sandbox
 
     def _of_host(self, networks: Mapping[str, Network]) -> Sandbox:
@@ -100,13 +114,18 @@ class Sandboxes:
             bindings = await self._take_ports(request, endpoints, way_out)
             undo.push_async_callback(self._publisher.give_back, bindings)
             path = self._folder / request.container_id
-            sandbox = Sandbox(path, endpoints, bindings, self._resolv_conf(endpoints))
+            resolv_conf = self.resolving.resolv_conf(endpoints)
+            sandbox = Sandbox(path, endpoints, bindings, resolv_conf)
             try:
-                inode = await namespaces.in_thread(lambda: self._build(sandbox, way_out))
+                inode, sockets = await namespaces.in_thread(lambda: self._build(sandbox, way_out))
             except OSError as error:
                 raise EngineError(f"can't make interfaces: {error.strerror or error}") from error
             undo.pop_all()
-            return replace(sandbox, netns_inode=inode)
+        opened = Opened(request, replace(sandbox, netns_inode=inode))
+        self._opened[request.container_id] = opened
+        if sockets:
+            self.resolving.started(opened, sockets)
+        return opened.sandbox
 
     def endpoint(
         self, request: SandboxRequest, network: Network, config: EndpointConfig, link: str
@@ -174,8 +193,8 @@ class Sandboxes:
             )
             raise
 
-    def _build(self, sandbox: Sandbox, way_out: str) -> int:
-        """In a thread of its own: namespace, interfaces, then the ports."""
+    def _build(self, sandbox: Sandbox, way_out: str) -> tuple[int, Sockets | None]:
+        """In a thread of its own: namespace, interfaces, then the ports and the resolver."""
         assert sandbox.netns is not None
         wires = [
             self.wire(self._store.resolve(one.network_id), one, name == way_out)
@@ -186,10 +205,10 @@ class Sandboxes:
         inode = plumbing.build(self._bridges.channel, sandbox.netns, wires, group)
         try:
             self._publish(sandbox)
+            return inode, dns.open_sockets() if self.resolving.wanted(sandbox.endpoints) else None
         except BaseException:
             namespaces.remove_netns(sandbox.netns)
             raise
-        return inode
 
     def _publish(self, sandbox: Sandbox) -> None:
         if not self._firewall.standing():
@@ -229,18 +248,16 @@ class Sandboxes:
             before.bindings or not way_out
         ):
             opened.sandbox = replace(before, endpoints=endpoints)
+            self.resolving.changed(opened)
             return
         gone = self._publisher.in_force(before.bindings)
         await asyncio.to_thread(self._firewall.withdraw, gone)
         await self._publisher.give_back(before.bindings)
         opened.sandbox = replace(before, endpoints=endpoints, bindings=())
+        self.resolving.changed(opened)
         bindings = await self._take_ports(opened.request, endpoints, way_out)
         opened.sandbox = replace(opened.sandbox, bindings=bindings)
         await asyncio.to_thread(self._publish, opened.sandbox)
-
-    def _resolv_conf(self, endpoints: Mapping[str, Endpoint]) -> str:
-        machine = resolver.machine_resolver()
-        return machine.render()
 
     def rename(self, container_id: str, name: str) -> None:
         """The container's new name counts from now on."""
@@ -254,10 +271,16 @@ class Sandboxes:
             for network, one in opened.sandbox.endpoints.items()
         }
         opened.sandbox = replace(opened.sandbox, endpoints=endpoints)
+        self.resolving.changed(opened)
 
     async def close(self, container_id: str) -> Opened | None:
         """Take a sandbox apart; returns what it was, None when there was none."""
+        async with self._turn(container_id):
+            return await self._close(container_id)
+
+    async def _close(self, container_id: str) -> Opened | None:
         opened = self._opened.pop(container_id, None)
+        self.resolving.stopped(container_id)
         if opened is None or opened.sandbox.netns is None:
             return opened
         await asyncio.to_thread(self._take_apart, opened.sandbox)
@@ -277,6 +300,7 @@ class Sandboxes:
             await asyncio.gather(self._reaper, return_exceptions=True)
         if not self._opened:
             await asyncio.to_thread(self._leave_nothing)
+        self.resolving.close()
         self._publisher.stop()
         self._firewall.close()
         self._bridges.close()
@@ -319,6 +343,16 @@ class Sandboxes:
                         spaces.adopt(address)
             self._publisher.adopt(sandbox.bindings)
         await asyncio.to_thread(self._restore)
+        named = {o.request.container_id: o for o in self.all()}
+        paths = {
+            container_id: opened.sandbox.netns
+            for container_id, opened in named.items()
+            if opened.sandbox.netns and self.resolving.wanted(opened.sandbox.endpoints)
+        }
+        if paths:
+            found = await namespaces.in_thread(lambda: open_in(paths))
+            for container_id, sockets in found.items():
+                self.resolving.started(named[container_id], sockets)
 
     def _restore(self) -> None:
         for tag in self._bridges.abandoned():
@@ -345,6 +379,12 @@ class Sandboxes:
         for path, inode in missing.items():
             if inode in holders:
                 namespaces.bind_process(holders[inode], path)
+
+
+def _noted(work: asyncio.Task[Sandbox]) -> None:
+    """A failure that nobody waits for any more has been undone: it needs no report."""
+    if not work.cancelled():
+        work.exception()
 
 
 def _requests(request: SandboxRequest) -> Iterable[PortRequest]:
