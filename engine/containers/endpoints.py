@@ -154,6 +154,7 @@ def sandbox_request(record: Record) -> SandboxRequest:
         },
         ports=port_requests(host["PortBindings"]),
         publish_all_exposed=publish_all,
+        dns=tuple(host.get("Dns") or ()),
     )
 
 
