@@ -18,6 +18,7 @@ from pathlib import Path
 
 from engine.content import digest as digests
 from engine.linux.libc import libc
+from engine.linux.placement import spread_below
 
 _NEW = ".new-"
 
@@ -47,6 +48,7 @@ class Layers:
         self.empty = root / "empty"
         for folder in (self.root, self.links, self.empty):
             folder.mkdir(parents=True, exist_ok=True)
+        spread_below(self.root)
         self._boot = _boot_id()
         self._count = itertools.count()
         self._lock = threading.Lock()
