@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.errors import EngineError, NotFound
 from engine.linux.mounts import Mount
+from engine.linux.placement import spread_below
 from engine.snapshots.diff import Change, changes, tar_of
 from engine.snapshots.layers import Layers
 
@@ -29,6 +30,7 @@ class Store:
         self.layers = Layers(root)
         self._root = root / "snapshots"
         self._root.mkdir(parents=True, exist_ok=True)
+        spread_below(self._root)
         self._links_fd = os.open(self.layers.links, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # hears the chain of a removed snapshot, for collecting layers; the image store sets it
         self.released: Callable[[Sequence[str]], Awaitable[None]] | None = None
