@@ -14,6 +14,7 @@ class AttachedClient:
         self._connection = connection
         self._framed = framed
         self.closed = connection.closed
+        self._greeted = False
 
     async def read(self) -> bytes:
         """Input; b"" at its end."""
@@ -22,6 +23,11 @@ class AttachedClient:
     async def send(self, stream: int, data: bytes) -> None:
         """Output; waits while the client is slow. Raises ConnectionResetError when it's gone."""
         connection = self._connection
+        if not self._greeted:
+            # docker-py reads the answer's head with a buffer that it then forgets: what arrives
+            # together with the head would be lost
+            self._greeted = True
+            await connection.delivered()
         if not self._framed:
             connection.write(data)
         elif len(data) <= _COPY_LIMIT:

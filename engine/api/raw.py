@@ -1,6 +1,10 @@
 """A hijacked connection: raw bytes both ways, each with back-pressure and its own end."""
 
 import asyncio
+import fcntl
+import struct
+import termios
+import time
 from collections import deque
 
 from engine.api.flow import Flow
@@ -9,6 +13,18 @@ HIGH_WATER = 1 << 20
 # After the handler is done the client may still be sending: read that much longer before the
 # close, or what was written last would be lost with a connection that is reset.
 LINGER_SECONDS = 2.0
+_DELIVERY_SECONDS = 0.25
+
+
+def _unread(handle: object) -> int:
+    """Bytes that the other end of a Unix socket hasn't read yet (SIOCOUTQ, unix(7))."""
+    if handle is None:
+        return 0
+    try:
+        answer = fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4))  # type: ignore[call-overload]
+    except (OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", answer)[0])
 
 
 class RawConnection:
@@ -49,6 +65,15 @@ class RawConnection:
         """Wait while the client is slow. Raises ConnectionResetError when it's gone."""
         if self._flow.full:
             await self._flow.drain()
+
+    async def delivered(self) -> None:
+        """Wait, for a moment at most, until the client has taken what was written so far."""
+        handle = self._transport.get_extra_info("socket")
+        deadline = time.monotonic() + _DELIVERY_SECONDS
+        while not self._transport.is_closing() and time.monotonic() < deadline:
+            if not self._transport.get_write_buffer_size() and not _unread(handle):
+                return
+            await asyncio.sleep(0.0005)
 
     def write_eof(self) -> None:
         """No more bytes to the client; reading goes on. Calling twice is safe."""

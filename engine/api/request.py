@@ -31,6 +31,10 @@ class Hijacked(Protocol):
         """Wait while the client is slow. Raises ConnectionResetError when it's gone."""
         ...
 
+    async def delivered(self) -> None:
+        """Wait, for a moment at most, until the client has taken what was written so far."""
+        ...
+
     def write_eof(self) -> None:
         """Tell the client that no more comes, and keep reading."""
         ...

@@ -174,14 +174,19 @@ class Execs:
         return self.get(id).to_api()
 
     async def start(self, id: str, *, console_size: tuple[int, int] | None = None) -> None:
-        """Run the process. Raises Conflict (ran before, container stopped), RuntimeFailure."""
+        """Run the process. Raises what `check` raises, RuntimeFailure."""
+        self.check(id)
+        session = self.get(id)
+        session.started = True
+        await self._tasks.finish(self._run(session, console_size), f"exec {id[:12]}")
+
+    def check(self, id: str) -> None:
+        """Raises NotFound, Conflict when it ran before or its container doesn't run."""
         session = self.get(id)
         if session.started:
             word = "is already running" if session.live else "has already run"
             raise Conflict(f"Error: Exec command {id} {word}")
         _require_running(session.container)
-        session.started = True
-        await self._tasks.finish(self._run(session, console_size), f"exec {id[:12]}")
 
     async def _run(self, session: Session, console_size: tuple[int, int] | None) -> None:
         request = session.request
