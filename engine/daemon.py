@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import grp
 import logging
 import os
@@ -157,6 +158,8 @@ class Daemon:
             check_path(self.options.socket)
             await self.restore()
             await self.serve()
+            gc.freeze()
+            gc.enable()  # __main__ turned it off
             print(f"ready unix://{self.options.socket}", flush=True)
             await stop.wait()
             log.info("stopping; containers go on")

@@ -1,5 +1,6 @@
 """The command line."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ def test_without_root_rights(tmp_path, capsys, monkeypatch):
     assert main(["--root", str(tmp_path / "r"), "--socket", str(tmp_path / "s")]) == 1
     assert "must run as root" in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+    assert gc.isenabled()
 
 
 def test_help_is_quick_and_imports_no_engine():
