@@ -19,6 +19,7 @@ _BATCH = 1 << 20
 _HELD = 4 << 20  # bytes that a slow client may have waiting before the container must wait
 _INPUT = 16 << 10  # conmon reads input in pieces of 32 KiB and drops the rest of a packet
 _STDERR_MARK = 3
+_WORTHWHILE = 64 << 10
 
 
 class Hub:
@@ -85,12 +86,17 @@ class Hub:
         start = end = 1
         kind = 0
         ended = False
+        patience = 3
         while end < _BATCH:
             saved = buffer[end - 1]
             try:
                 size = receive(view[end - 1 : end - 1 + _PACKET])
             except BlockingIOError:
-                break
+                if patience == 0 or end > _WORTHWHILE:
+                    break
+                patience -= 1
+                os.sched_yield()  # let conmon go on: fewer, bigger pieces cost everyone less
+                continue
             except OSError:
                 size = 0
             if size == 0:
