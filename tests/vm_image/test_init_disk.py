@@ -95,6 +95,7 @@ def test_a_superblock_is_read() -> None:
     [
         ((1,), ["e2fsck -p"]),
         ((4, 1), ["e2fsck -p", "e2fsck -f -y"]),
+        ((4, 12, 1), ["e2fsck -p", "e2fsck -f -y", "e2fsck -f -y"]),
     ],
 )
 def test_an_unclean_disk_is_checked(codes: tuple[int, ...], started: list[str]) -> None:
@@ -107,7 +108,7 @@ def test_an_unclean_disk_is_checked(codes: tuple[int, ...], started: list[str]) 
 def test_what_e2fsck_cannot_mend_is_told() -> None:
     found = disk.Superblock(superblock(blocks=SIZE // 4096, recovery=True))
     with pytest.raises(disk.DiskError) as caught:
-        disk.prepare(Programs(8, 8), "/dev/vdb", SIZE, found, False, False)
+        disk.prepare(Programs(8, 8, 8, 8), "/dev/vdb", SIZE, found, False, False)
     assert "exit code 8" in caught.value.reason and "cove reset" in caught.value.hint
 
 

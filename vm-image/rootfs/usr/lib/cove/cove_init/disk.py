@@ -16,6 +16,8 @@ MAGIC = 0xEF53
 CLEAN, ERRORS, NEEDS_RECOVERY = 1, 2, 4
 # A blank disk is all zeros here; old data rarely is.
 HEAD, TAIL = 4 << 20, 1 << 20
+# e2fsck that replayed a journal by a copy of the superblock stops, and wants to be run again.
+FULL_CHECKS = 3
 # Groups that keep a copy of the superblock, each of 32768 blocks of 4096 bytes.
 BACKUPS = tuple(group * 32768 * 4096 for group in (1, 3, 5, 7, 9))
 MKFS = ("/usr/sbin/mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", "-L", LABEL,
@@ -178,8 +180,11 @@ def repair(run, device: str, *, forced: bool) -> None:
             say(f"disk: check done{': ' + said if said else ''}")
             return
         say(f"disk: {said}; mending everything that can be")
-    code, said = run(("/usr/sbin/e2fsck", "-f", "-y", device))
-    if code >= 4:
+    for _ in range(FULL_CHECKS):
+        code, said = run(("/usr/sbin/e2fsck", "-f", "-y", device))
+        if code < 4:
+            break
+    else:
         raise DiskError(
             f"e2fsck could not mend the data disk (exit code {code}): {said}",
             "copy the disk file away, then `cove reset` makes a new one",
