@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from engine import times
+from engine.errors import EngineError
 from engine.filters import Filters
 from engine.images.model import Image
 from engine.images.reference import Reference
@@ -17,7 +18,7 @@ def created_ns(image: Image) -> int:
     """When the image was made, in ns since the epoch; 0 when it doesn't say."""
     try:
         return times.parse_time(image.created) if image.created else 0
-    except Exception:
+    except (EngineError, ValueError):
         return 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from engine.content import compression
 from engine.content.digest import InvalidDigest, check, hexadecimal
 from engine.images.archive import Archive, ArchiveInvalid, discard, read_archive
 from engine.images.assembly import Piece
+from engine.images.config import parse
 from engine.images.model import Image
 from engine.images.reference import InvalidReference, Reference
 from engine.images.removal import short
@@ -105,12 +107,10 @@ async def _create(
 
 
 def _diff_ids(found: Found) -> list[str]:
-    import json
-
     try:
-        config = json.loads(found.config)
-        diff_ids = [check(diff_id) for diff_id in config["rootfs"]["diff_ids"]]
-    except (ValueError, KeyError, TypeError, InvalidDigest) as error:
+        config = parse(found.config)
+        diff_ids = [check(diff_id) for diff_id in config["rootfs"]["diff_ids"] or ()]
+    except InvalidDigest as error:
         raise ArchiveInvalid(f"invalid archive: the image's config is damaged: {error}") from error
     if len(diff_ids) != len(found.layers):
         raise ArchiveInvalid(
@@ -147,9 +147,7 @@ def find_images(store: "Store", archive: Archive, platform: Platform | None) -> 
 
 
 def _platform(found: Found) -> Platform:
-    import json
-
-    return Platform.of(json.loads(found.config))
+    return Platform.of(parse(found.config))
 
 
 def _docker_archive(store: "Store", archive: Archive, manifest: Any) -> list[Found]:
@@ -184,10 +182,8 @@ def _layout(store: "Store", archive: Archive, platform: Platform) -> list[Found]
 def _manifest(
     store: "Store", archive: Archive, descriptor: Mapping[str, Any], platform: Platform
 ) -> Any:
-    import json
-
     for _ in range(4):  # an index may point to an index
-        document = json.loads(_verified(store, archive, descriptor))
+        document = _json(_verified(store, archive, descriptor))
         if "manifests" not in document:
             return document
         chosen = choose(document["manifests"], platform)
@@ -195,6 +191,13 @@ def _manifest(
             raise ArchiveInvalid(f"the archive has no image for the platform {platform}")
         descriptor = chosen
     raise ArchiveInvalid("invalid archive: indexes are nested too deeply")
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArchiveInvalid(f"invalid archive: a manifest is no JSON: {error}") from error
 
 
 def _member(descriptor: Mapping[str, Any]) -> str:

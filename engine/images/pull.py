@@ -1,7 +1,6 @@
 """`docker pull`: manifest, platform, layers side by side, visible in order, then record and tag."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.content.digest import chain_ids, check
 from engine.errors import EngineError, NotFound, Unsupported
 from engine.images.assembly import LayerInvalid, Piece
+from engine.images.config import parse
 from engine.images.downloads import Download
 from engine.images.model import Image, Layer
 from engine.images.reference import Reference
@@ -132,9 +132,9 @@ def _resolve(
         for layer in layers:
             check(layer["digest"])
         config = _config(store, client, config_digest)
-        parsed = json.loads(config)
-        diff_ids = tuple(check(each) for each in parsed["rootfs"]["diff_ids"])
-    except (KeyError, TypeError, ValueError) as error:
+        parsed = parse(config)
+        diff_ids = tuple(check(each) for each in parsed["rootfs"]["diff_ids"] or ())
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EngineError(
             f"{reference.familiar} is no container image, or its manifest is damaged: {error}"
         ) from error

@@ -35,14 +35,17 @@ class Manifest:
     media_type: str
 
     @property
-    def document(self) -> Any:
-        """The parsed JSON. Raises RegistryError when it's none."""
+    def document(self) -> dict[str, Any]:
+        """The parsed JSON object. Raises RegistryError when it's none."""
         try:
-            return json.loads(self.content)
+            document = json.loads(self.content)
         except (ValueError, RecursionError) as error:
             raise RegistryError(
                 "MANIFEST_INVALID", f"the manifest is no JSON: {error}", 500
             ) from error
+        if not isinstance(document, dict):
+            raise RegistryError("MANIFEST_INVALID", "the manifest is no JSON object", 500)
+        return document
 
 
 class Client:
