@@ -15,18 +15,14 @@ _REFUSED = 5
 
 
 class _Query(asyncio.DatagramProtocol):
-    """One datagram sent, one awaited."""
+    """Waits for the answer to one datagram."""
 
-    def __init__(self, query: bytes) -> None:
-        self._query = query
+    def __init__(self, ident: bytes) -> None:
+        self._ident = ident
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._query)
-
     def datagram_received(self, data: bytes, address: object) -> None:
-        if data[:2] == self._query[:2] and not self.answer.done():
+        if data[:2] == self._ident and not self.answer.done():
             self.answer.set_result(data)
 
     def error_received(self, error: Exception) -> None:
@@ -57,9 +53,10 @@ class Forwarder:
 
     async def _by_udp(self, query: bytes, server: str) -> bytes:
         transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Query(query), remote_addr=(server, self._port)
+            lambda: _Query(query[:2]), remote_addr=(server, self._port)
         )
         try:
+            transport.sendto(query)
             return await protocol.answer
         finally:
             transport.close()
