@@ -14,7 +14,7 @@ _CREATE = (
 )
 _EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z: ")
-_IN_PATH = re.compile(r"executable file [`'](.*?)[`'] not found in \$PATH")
+_MISSING = re.compile(r"executable file [`'](.*?)[`'] not found")
 _CHDIR = re.compile(r"(?:chdir|cwd).*?[`'](.*?)[`'].*?: (.*)$")
 _ERRNO = re.compile(r": ([A-Z][a-z]+(?: [a-z]+)*)$")
 
@@ -22,16 +22,17 @@ _ERRNO = re.compile(r": ([A-Z][a-z]+(?: [a-z]+)*)$")
 def wording(message: str, program: str) -> tuple[str, int]:
     """The reason in runc's words, and the exit code that `docker run` gives it."""
     text = _TIMESTAMP.sub("", message.strip().splitlines()[-1] if message.strip() else "")
-    if match := _IN_PATH.search(text):
+    if match := _MISSING.search(text):
         name = match[1]
         if "/" in name:  # crun says so of paths as well
             return f'exec: "{name}": stat {name}: no such file or directory', NOT_FOUND
         return f'exec: "{name}": executable file not found in $PATH', NOT_FOUND
     lower = text.lower()
-    if "executable" in lower or lower.startswith("exec"):
-        if "permission denied" in lower:
+    if "executable" in lower or "regular file" in lower or lower.startswith("exec"):
+        if "permission denied" in lower or "not executable" in lower:
             return f'exec: "{program}": permission denied', NOT_EXECUTABLE
-        if "is a directory" in lower or "operation not permitted" in lower:
+        # crun before 1.9 says "operation not permitted" of a folder
+        if any(words in lower for words in ("is a directory", "not a regular", "not permitted")):
             return f'exec: "{program}": is a directory', NOT_EXECUTABLE
         if "no such file or directory" in lower:
             return f'exec: "{program}": stat {program}: no such file or directory', NOT_FOUND

@@ -18,6 +18,16 @@ from engine.runtime import failures
             'exec: "/no": stat /no: no such file or directory',
             127,
         ),
+        (
+            "the path `/x` exists but it is not executable: Operation not permitted",
+            'exec: "prog": permission denied',
+            126,
+        ),
+        (
+            "the path `/etc` is not a regular file: Operation not permitted",
+            'exec: "prog": is a directory',
+            126,
+        ),
         ("open executable: Permission denied", 'exec: "prog": permission denied', 126),
         ("open executable: Operation not permitted", 'exec: "prog": is a directory', 126),
         (
