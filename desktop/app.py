@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-start", action="store_true", help="don't start the VM")
     parser.add_argument("--scheme", choices=("light", "dark"), default="", help="colour scheme")
     parser.add_argument("--page", choices=_PAGES, default="", help="the page to begin with")
-    args = parser.parse_args(argv)
+    # `cove app` calls without arguments: its own are not the window's.
+    args = parser.parse_args(argv or [])
     if missing := _missing_display():
         print(missing, file=sys.stderr)
         return 1
@@ -57,4 +58,4 @@ def _missing_display() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

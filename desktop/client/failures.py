@@ -84,6 +84,8 @@ def _hint(message: str, status: int) -> str:
         return "Check the name, or sign in with docker login, then try again."
     if "no space left" in lower:
         return "Free space on the Images page, or grow the disk on the Resources page."
+    if "manifest" in lower or "pull access" in lower or "repository does not exist" in lower:
+        return "Check the name and the tag."
     if status == 404:
         return "It may be gone already; the list is read again."
     return ""

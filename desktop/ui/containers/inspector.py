@@ -172,6 +172,7 @@ class Inspector(QWidget):
         while (item := self._links.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
+                widget.hide()
                 widget.deleteLater()
         for label, url in labels:
             button = Button(label, LINK, "external-link", small=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from desktop.client import words
 from desktop.client.rows import Container, Health, State
@@ -167,18 +168,19 @@ def arrange(
         by_project.setdefault(row.container.project, []).append(row)
     order = sorted(by_project, key=lambda name: (name == NO_PROJECT, name.lower()))
     headed = any(order)
+    total = Counter(row.container.project for row in rows)
+    running = Counter(row.container.project for row in rows if row.container.running)
     result: list[Group | Row] = []
     for project in order:
         members = _sorted(by_project[project], view.sort, weight)
         folded = project in view.folded and not view.words
         if headed:
-            everyone = [r.container for r in rows if r.container.project == project]
             result.append(
                 Group(
                     project,
                     _path(members[0].container.compose_file),
-                    sum(one.running for one in everyone),
-                    len(everyone),
+                    running[project],
+                    total[project],
                     folded,
                 )
             )
@@ -197,7 +199,7 @@ def _sorted(rows: list[Row], sort: str, weight: Callable[[str], float]) -> list[
 
 def _path(files: str) -> str:
     first = files.split(",")[0]
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     return "~" + first[len(home) :] if home != "/" and first.startswith(home + "/") else first
 
 

@@ -49,7 +49,8 @@ class ImageRow:
     def use(self) -> str:
         """Who uses it."""
         if self.image.used_by:
-            return words.listed(self.image.used_by, 2)
+            users = self.image.used_by
+            return users[0] if len(users) == 1 else words.count(len(users), "container")
         return "Dangling" if self.image.dangling else "Unused"
 
     def sentence(self) -> str:

@@ -219,6 +219,8 @@ class ImagesPage(ListPage):
             self._remove([row for row in rows if isinstance(row, ImageRow)])
         elif name == "inspect":
             self.show_tab("inspect")
+        elif name == "copy":
+            QApplication.clipboard().setText("\n".join(row.image.id for row in rows))
 
     def _remove(self, rows: list[ImageRow]) -> None:
         tags: dict[str, int] = {}

@@ -242,6 +242,8 @@ class NetworksPage(ListPage):
         rows = self.selected()
         if name == "inspect":
             self._inspector.tabs.choose("inspect")
+        if name == "copy":
+            QApplication.clipboard().setText("\n".join(row.key for row in rows))
         if name != "remove" or not rows or not self.session.reachable:
             return
         kept = [row for row in rows if row.network.predefined]

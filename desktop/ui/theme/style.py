@@ -8,6 +8,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QProxyStyle,
+    QScrollBar,
     QStyle,
     QStyleOption,
     QStyleOptionButton,
@@ -35,6 +36,8 @@ _MENU_ROW = 30
 _METRICS = {
     _PM.PM_ScrollBarExtent: _SCROLL,
     _PM.PM_ScrollBarSliderMin: 32,
+    # The bar lies over the content: rows keep their width when it comes.
+    _PM.PM_ScrollView_ScrollBarOverlap: _SCROLL,
     _PM.PM_MenuHMargin: 6,
     _PM.PM_MenuVMargin: 6,
     _PM.PM_MenuPanelWidth: 0,
@@ -61,6 +64,8 @@ class Style(QProxyStyle):
             target.setWindowFlag(Qt.WindowType.FramelessWindowHint)
             target.setWindowFlag(Qt.WindowType.NoDropShadowWindowHint)
             target.setFont(font(13))
+        if isinstance(target, QScrollBar):
+            target.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent, False)
         return super().polish(target)  # type: ignore[call-overload]
 
     def pixelMetric(

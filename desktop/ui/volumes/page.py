@@ -255,6 +255,8 @@ class VolumesPage(ListPage):
         rows = self.selected()
         if name == "inspect":
             self._inspector.tabs.choose("inspect")
+        if name == "copy":
+            QApplication.clipboard().setText("\n".join(row.key for row in rows))
         if name != "remove" or not rows or not self.session.reachable:
             return
         used = [row for row in rows if row.volume.used_by]

@@ -80,6 +80,7 @@ class ListPage(QWidget):
         self.view.opened.connect(self._opened)
         self.view.escaped.connect(self._escape)
         self.view.removed.connect(lambda: self.act("remove"))
+        self.view.copied.connect(lambda: self.act("copy"))
         self.view.menu_asked.connect(self.context_menu)
         session.failed.connect(self._failed)
         self._silence = QTimer(self)
@@ -197,6 +198,12 @@ class ListPage(QWidget):
         """After a refresh: select what was selected; at first the first row."""
         if self.view.chosen() or not len(self.model.items):
             return
+        current = self.view.currentIndex()
+        if self._kept and self.model.row_of(self._kept) < 0 and current.isValid():
+            if self._can_select(current.row()):
+                # The selected row went: its neighbour, where the focus is now, takes its place.
+                self.view.choose(self.model.items[current.row()].key)
+                return
         if self._kept and self.view.choose(self._kept):
             return
         if not self._kept:
@@ -226,4 +233,4 @@ class ListPage(QWidget):
         """Arrange for a window of this width."""
         self._width = width
         self.panes.fit(width)
-        self.narrow(width < NARROW)
+        self.narrow(width < NARROW and not self.panes.single)

@@ -20,7 +20,14 @@ from PySide6.QtCore import (
     QTimer,
     Signal,
 )
-from PySide6.QtGui import QContextMenuEvent, QHelpEvent, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QHelpEvent,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -133,6 +140,7 @@ class RowList(QListView):
     folded = Signal(str, bool)
     escaped = Signal()
     removed = Signal()
+    copied = Signal()
     visible_changed = Signal()
 
     def __init__(self, model: KeyedModel, name: str) -> None:
@@ -317,6 +325,8 @@ class RowList(QListView):
             self.opened.emit(item.key)
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and item is not None:
             self.folded.emit(item.key, key == Qt.Key.Key_Left)
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copied.emit()
         elif key == Qt.Key.Key_Escape:
             self.escaped.emit()
         elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):

@@ -104,8 +104,9 @@ class EmptyState(QWidget):
         self._layout.addSpacing(4)
         body = Label(sentence, "text2", 13, wrap=True)
         body.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        body.setMaximumWidth(330)
-        body.setMinimumWidth(min(330, max(160, self.width() - 60)))
+        # A wrapped label that is centred gets the height of one line unless told.
+        width = min(330, max(200, self.width() - 60)) if self.isVisible() else 330
+        body.setFixedSize(width, body.heightForWidth(width))
         self._layout.addWidget(body, 0, center)
         if actions:
             self._layout.addSpacing(14)
@@ -128,11 +129,13 @@ class EmptyState(QWidget):
         while (item := self._layout.takeAt(0)) is not None:
             widget, inner = item.widget(), item.layout()
             if widget is not None:
+                widget.hide()
                 widget.deleteLater()
             if inner is not None:
                 while (one := inner.takeAt(0)) is not None:
                     child = one.widget()
                     if child is not None:
+                        child.hide()
                         child.deleteLater()
 
 

@@ -94,7 +94,7 @@ class Toast(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         for spread in range(_SHADOW, 0, -2):
-            painter.setBrush(qcolor("#000000", 0.018))
+            painter.setBrush(qcolor("#000000", 0.03 if c.dark else 0.009))
             around = box.adjusted(-spread, -spread + 3, spread, spread)
             painter.drawRoundedRect(around, 10 + spread, 10 + spread)
         rounded(painter, box, 10, c.raised, c.line2)
