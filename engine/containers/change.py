@@ -1,18 +1,20 @@
 """Changes to a container that exists: its name, its limits, its networks."""
 
+import contextlib
 from typing import Any
 
 from engine.containers import limits
 from engine.containers.container import Container
 from engine.containers.document import check_host_config
 from engine.containers.endpoints import document_of, endpoint_config
+from engine.containers.files import resolv_text, write_in_place
 from engine.containers.names import check_name
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.record import Json
 from engine.containers.store import Store
 from engine.containers.validate import check_policy
 from engine.errors import BadRequest, Conflict, EngineError, Forbidden
-from engine.networks import EndpointConfig, Network
+from engine.networks import EndpointConfig, Network, Sandbox
 
 # The fields of an update that change limits; the others of a HostConfig can't change.
 _LIMITS = (
@@ -151,8 +153,18 @@ class Changer:
                 del record.endpoints["none"]
             record.endpoints[network.name] = document
             if sandbox is not None:
-                one.sandbox, record.sandbox = sandbox, sandbox.to_record()
+                self._follow(one, sandbox)
             await self._store.save(one, durable=True)
+
+    def _follow(self, one: Container, sandbox: Sandbox) -> None:
+        """Take the new sandbox; /etc/resolv.conf follows unless the container has changed it."""
+        path = self._settings.folder / one.id / "resolv.conf"
+        host = one.record.host_config
+        before = resolv_text(one.sandbox.resolv_conf if one.sandbox else "", host)
+        with contextlib.suppress(OSError):
+            if path.read_text(encoding="utf-8", errors="replace") == before:
+                write_in_place(path, resolv_text(sandbox.resolv_conf, host))
+        one.sandbox, one.record.sandbox = sandbox, sandbox.to_record()
 
     async def disconnect_network(self, container: str, network: Network, force: bool) -> None:
         """Leave a network; `force` also for a container that's gone."""
@@ -175,7 +187,7 @@ class Changer:
                 sandbox = await self._neighbours.networks.disconnect(one.id, network.id)
             del record.endpoints[network.name]
             if sandbox is not None:
-                one.sandbox, record.sandbox = sandbox, sandbox.to_record()
+                self._follow(one, sandbox)
             await self._store.save(one, durable=True)
 
 

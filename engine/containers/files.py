@@ -17,6 +17,9 @@ _LOCAL = (
 )
 
 
+_EMBEDDED = "127.0.0.11"
+
+
 def host_entries(extra: Sequence[str], gateway: str) -> list[tuple[str, str]]:
     """(address, name) of each --add-host; `host-gateway` is the machine as containers see it."""
     found = []
@@ -56,13 +59,13 @@ def _fields(text: str, key: str) -> list[str]:
     return [word for line in lines if line and line[0] == key for word in line[1:]]
 
 
-def resolv_text(base: str, host: Mapping[str, Any], *, embedded: bool) -> str:
+def resolv_text(base: str, host: Mapping[str, Any]) -> str:
     """/etc/resolv.conf: what the network gives, changed by --dns, --dns-search, --dns-option.
 
-    `embedded`: the network's own resolver answers at 127.0.0.11 and forwards to --dns itself.
+    In user networks the network's own resolver answers and forwards to --dns itself.
     """
     servers = _fields(base, "nameserver")
-    if host.get("Dns") and not embedded:
+    if host.get("Dns") and _EMBEDDED not in servers:
         servers = list(host["Dns"])
     search = list(host.get("DnsSearch") or []) or _fields(base, "search")
     if search == ["."]:

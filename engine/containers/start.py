@@ -22,7 +22,7 @@ from engine.containers.validate import check_devices, parse_size
 from engine.errors import Conflict, EngineError, NotFound
 from engine.linux import mounts
 from engine.linux.mounts import Mount
-from engine.networks import Sandbox
+from engine.networks import HOST_NAMES, Sandbox
 from engine.runtime import spec, users
 from engine.runtime.bundle import Bundle, RuntimeFailure
 from engine.runtime.users import User
@@ -119,9 +119,12 @@ class Starter:
             return
         write_in_place(folder / "hostname", f"{config['Hostname']}\n")
         first = next(iter(sandbox.endpoints.values()), None)
-        extra = host_entries(
-            host.get("ExtraHosts") or (), (first.gateway4 if first else "") or "127.0.0.1"
-        )
+        outside = self._neighbours.networks.host_address
+        gateway = outside or (first.gateway4 if first else "") or "127.0.0.1"
+        extra = host_entries(host.get("ExtraHosts") or (), gateway)
+        if outside:
+            told = {name for _, name in extra}
+            extra += [(outside, name) for name in HOST_NAMES if name not in told]
         extra += self._linked(record)
         addresses = [
             address
@@ -132,10 +135,7 @@ class Starter:
         write_in_place(
             folder / "hosts", hosts_text(addresses, config["Hostname"], config["Domainname"], extra)
         )
-        embedded = "nameserver 127.0.0.11" in sandbox.resolv_conf
-        write_in_place(
-            folder / "resolv.conf", resolv_text(sandbox.resolv_conf, host, embedded=embedded)
-        )
+        write_in_place(folder / "resolv.conf", resolv_text(sandbox.resolv_conf, host))
 
     def _linked(self, record: Record) -> list[tuple[str, str]]:
         """/etc/hosts entries of --link on the default bridge."""

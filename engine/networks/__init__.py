@@ -1,6 +1,6 @@
 """Networks: bridges, addresses, published ports and names of containers."""
 
-from engine.networks.controller import Controller
+from engine.networks.controller import HOST_NAMES, Controller
 from engine.networks.network import Network, Pool
 from engine.networks.publishing import HostPorts
 from engine.networks.records import (
@@ -13,6 +13,7 @@ from engine.networks.records import (
 )
 
 __all__ = [
+    "HOST_NAMES",
     "Binding",
     "Controller",
     "Endpoint",

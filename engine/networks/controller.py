@@ -7,6 +7,7 @@ from typing import Protocol
 
 from engine.errors import EngineError
 from engine.filters import Filters
+from engine.linux import netlink
 from engine.networks.asked import Asked
 from engine.networks.bridges import Bridges, choosing, write_sysctl
 from engine.networks.changes import Changes
@@ -21,6 +22,8 @@ from engine.networks.records import Endpoint, EndpointConfig, Sandbox, SandboxRe
 from engine.networks.sandboxes import Sandboxes
 from engine.networks.store import Database, Store
 from engine.times import parse_time
+
+HOST_NAMES = ("host.docker.internal", "gateway.docker.internal")
 
 
 class Events(Protocol):
@@ -60,6 +63,8 @@ class Controller:
         self._publisher = Publisher(Ports())
         self._parts: _Parts | None = None
         self.containers: Containers | None = None
+        # The user's machine as containers see it; "" when the engine runs on it.
+        self.host_address = ""
 
     @property
     def host(self) -> HostPorts | None:
@@ -91,6 +96,11 @@ class Controller:
         changes = Changes(store, bridges, firewall, sandboxes)
         self._parts = _Parts(sandboxes, joining, changes)
         write_sysctl("ipv4/ip_forward", "1")
+        if self.host is not None:
+            # In a VM the way out leads to the user's machine.
+            self.host_address = netlink.default_gateway(bridges.channel)
+            if self.host_address:
+                sandboxes.resolving.common(dict.fromkeys(HOST_NAMES, (self.host_address,)))
         await sandboxes.restore(live)
 
     async def stop(self) -> None:

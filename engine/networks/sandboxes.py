@@ -242,7 +242,7 @@ class Sandboxes:
     async def settle(self, opened: Opened, endpoints: Mapping[str, Endpoint]) -> None:
         """Endpoints of a running container have changed: its published ports follow."""
         way_out = self.way_out(opened.request, endpoints)
-        before = opened.sandbox
+        before = replace(opened.sandbox, resolv_conf=self.resolving.resolv_conf(endpoints))
         addresses = {a for one in endpoints.values() for a in (one.ipv4, one.ipv6)}
         if all(binding.container_ip in addresses for binding in before.bindings) and (
             before.bindings or not way_out

@@ -19,7 +19,12 @@ from engine.linux.netlink.link import (
     set_up,
 )
 from engine.linux.netlink.message import Message
-from engine.linux.netlink.route import default_route, delete_default_route, routed_networks
+from engine.linux.netlink.route import (
+    default_gateway,
+    default_route,
+    delete_default_route,
+    routed_networks,
+)
 
 __all__ = [
     "NETLINK_NETFILTER",
@@ -35,6 +40,7 @@ __all__ = [
     "create_bridge",
     "create_veth",
     "cut_port",
+    "default_gateway",
     "default_route",
     "delete_address",
     "delete_default_route",

@@ -49,6 +49,17 @@ def _default(index: int, gateway: str) -> bytes:
     return header + attribute(_RTA_GATEWAY, parsed.packed) + u32(_RTA_OIF, index)
 
 
+def default_gateway(channel: Channel) -> str:
+    """The IPv4 gateway of the default route, "" when there is none."""
+    body = _RTMSG.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+    for reply in channel.ask(Message(RTM_GETROUTE, NLM_F_DUMP, body, "list routes")):
+        _, length, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(reply.body)
+        gateway = attributes(reply.body[_RTMSG.size :]).get(_RTA_GATEWAY)
+        if table == _RT_TABLE_MAIN and kind == _RTN_UNICAST and not length and gateway:
+            return str(ipaddress.ip_address(gateway))
+    return ""
+
+
 def routed_networks(channel: Channel, without: Container[int] = ()) -> Iterator[AnyNetwork]:
     """Destinations of the main table; default routes and interfaces `without` are left out."""
     body = _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)

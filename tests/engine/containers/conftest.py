@@ -138,6 +138,8 @@ class FakeRuntime:
 class FakeNetworks:
     """One bridge network."""
 
+    host_address = ""
+
     def __init__(self) -> None:
         self.opened: dict[str, SandboxRequest] = {}
         self.restored: list[str] = []
