@@ -1,9 +1,12 @@
 """What the routes call: the store's operations behind one face, each with plain arguments."""
 
+import errno
+import shutil
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.errors import EngineError
 from engine.filters import Filters
 from engine.images import listing
 from engine.images.model import Image
@@ -66,7 +69,8 @@ class Service:
         """See load.load."""
         from engine.images.load import load
 
-        return load(self._store, body, lines, quiet=quiet, platform=_platform(platform))
+        work = load(self._store, body, lines, quiet=quiet, platform=_platform(platform))
+        return self._told(work)
 
     def save(self, names: Sequence[str], *, platform: str) -> AsyncIterator[bytes]:
         """See save.save."""
@@ -89,7 +93,7 @@ class Service:
         """See importing.import_."""
         from engine.images.importing import import_
 
-        return import_(
+        work = import_(
             self._store,
             body,
             lines,
@@ -100,6 +104,7 @@ class Service:
             changes=changes,
             platform=_platform(platform),
         )
+        return self._told(work)
 
     def pull(
         self,
@@ -113,13 +118,14 @@ class Service:
         """See pull.pull."""
         from engine.images.pull import pull
 
-        return pull(self._store, name, tag, lines, platform=_platform(platform), auth=auth)
+        work = pull(self._store, name, tag, lines, platform=_platform(platform), auth=auth)
+        return self._told(work)
 
     def push(self, name: str, tag: str, lines: Progress, *, auth: Mapping[str, str]) -> Work:
         """See push.push."""
         from engine.images.push import push
 
-        return push(self._store, name, tag, lines, auth=auth)
+        return self._told(push(self._store, name, tag, lines, auth=auth))
 
     async def login(self, credentials: Mapping[str, Any]) -> str:
         """See remote.login."""
@@ -134,6 +140,19 @@ class Service:
         from engine.images import remote
 
         return await remote.describe(name, auth)
+
+    async def _told(self, work: Work) -> None:
+        """Run `work`; a full disk is told with its sizes and what to do."""
+        try:
+            await work
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            space = shutil.disk_usage(self._store.root)
+            raise EngineError(
+                f"no space left on device: {space.free >> 20} MiB of {space.total >> 20} MiB are "
+                "free; remove what isn't needed (docker system prune) or make the disk larger"
+            ) from error
 
     def disk_usage(self) -> int:
         """Bytes of all layers, each counted once (`LayersSize` of /system/df)."""

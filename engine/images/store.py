@@ -51,6 +51,7 @@ class Store:
         *,
         welcome: Path | None = None,
     ) -> None:
+        self.root = root
         self.content = Content(root / "content")
         self.snapshots = snapshots
         self.events = events

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.support.archives import archive_of, config_of, digest, layout_of, tar_of
+from tests.support.archives import archive_of, config_of, digest, docker_archive, layout_of, tar_of
 from tests.support.native import NativeEngine, new_engine
 
 pytestmark = pytest.mark.root
@@ -323,6 +323,24 @@ def test_welcome_is_loaded_once(tmp_path: Path) -> None:
         engine.clean()
 
 
+def test_a_full_disk(tmp_path: Path) -> None:
+    """The load fails with the sizes, nothing half-made stays, and smaller images still go in."""
+    engine = new_engine()
+    engine.root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", engine.root], check=True)
+    try:
+        engine.start()
+        done = engine.docker("load", input=docker_archive("full:1", 3, 9), check=False)
+        assert done.returncode == 1
+        assert "no space left on device: " in done.stderr and "of 24 MiB are free" in done.stderr
+        assert stored(engine) == ([], [])
+        engine.docker("load", input=archive_of("small:1", LAYERS))
+    finally:
+        engine.stop()
+        subprocess.run(["umount", "-l", engine.root], check=True)
+        engine.clean()
+
+
 def test_system_df(engine: NativeEngine) -> None:
     client = engine.client()
     try:
@@ -333,11 +351,11 @@ def test_system_df(engine: NativeEngine) -> None:
 
 
 def test_reading_is_bounded(engine: NativeEngine) -> None:
-    """A load of 300 MB of zeros, packed to a few kilobytes, stays small in memory."""
+    """A load of 120 MB of zeros, packed to a few kilobytes, stays small in memory."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         info = tarfile.TarInfo("zeros")
-        info.size = 300 << 20
+        info.size = 120 << 20
         with open("/dev/zero", "rb") as zeros:
             tar.addfile(info, zeros)
     layer = out.getvalue()
