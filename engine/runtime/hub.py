@@ -6,6 +6,7 @@ stdin as soon as any of its clients leaves, so the engine is one client, not man
 """
 
 import asyncio
+import functools
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -22,6 +23,12 @@ _STDERR_MARK = 3
 _WORTHWHILE = 64 << 10
 
 
+@functools.cache
+def _scratch() -> bytearray:
+    """Room for a batch, shared by all hubs: it's used within one call and copied from."""
+    return bytearray(_BATCH + _PACKET)
+
+
 class Hub:
     """The engine's side of the `attach` socket of one container."""
 
@@ -31,7 +38,6 @@ class Hub:
         self._closes_stdin = closes_stdin
         self._socket: socket.socket | None = None
         self._clients: list[Attached] = []
-        self._buffer = bytearray()
         self._reading = False
         self._writable: asyncio.Future[None] | None = None
         self._input = asyncio.Lock()
@@ -61,7 +67,6 @@ class Hub:
             os.close(folder)
         connection.setblocking(False)
         self._socket = connection
-        self._buffer = bytearray(_BATCH + _PACKET)
         return True
 
     def _resume(self) -> None:
@@ -81,7 +86,7 @@ class Hub:
         packet before, which is put back: the payloads lie side by side without a copy.
         """
         assert self._socket is not None
-        receive, buffer = self._socket.recv_into, self._buffer
+        receive, buffer = self._socket.recv_into, _scratch()
         view = memoryview(buffer)
         start = end = 1
         kind = 0
@@ -152,7 +157,6 @@ class Hub:
         loop.remove_writer(self._socket)
         self._socket.close()
         self._socket = None
-        self._buffer = bytearray()
         if self._writable is not None:
             settle(self._writable)
 
