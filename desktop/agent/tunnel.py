@@ -95,6 +95,7 @@ class Tunnel:
         import paramiko
 
         from desktop.failure import Failure
+        from desktop.forward.ssh import close
 
         try:
             channel = self._connection().channel(ENGINE_SOCKET, paramiko.Channel, PING_SECONDS)
@@ -107,4 +108,4 @@ class Tunnel:
         except (OSError, EOFError, paramiko.SSHException):
             return False
         finally:
-            channel.close()
+            close(channel)

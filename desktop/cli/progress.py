@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from desktop.agent.protocol import Status
-from desktop.vm.states import Progress, Requirement
+from desktop.vm.states import Progress, Requirement, State
 
 MARKS = {Progress.DONE: "✓", Progress.FAILED: "✗", Progress.RUNNING: "…", Progress.WAITING: " "}
 TICK = 0.1
@@ -55,7 +55,8 @@ class Printer:
             for notice in status.notices[self._notices :]:
                 self._print(f"! {notice}")
             self._notices = len(status.notices)
-            for each in status.requirements:
+            # while it stops, the list is still that of the boot before
+            for each in status.requirements if status.state is not State.STOPPING else ():
                 self._tell(each)
             self._output.flush()
 
@@ -65,6 +66,8 @@ class Printer:
             if self._current is None or self._current.name != requirement.name:
                 self._since = time.monotonic()
             self._current = requirement
+        if requirement.state is Progress.WAITING:
+            self._told.discard((requirement.name, Progress.DONE))
         if key in self._told or requirement.state not in (Progress.DONE, Progress.FAILED):
             return
         self._told.add(key)

@@ -18,7 +18,7 @@ from typing import Any
 import paramiko
 
 from desktop.failure import Failure
-from desktop.forward.ssh import Connection
+from desktop.forward.ssh import Connection, close
 
 SOCKET = "/run/cove/link.sock"
 LINE_LIMIT = 1 << 16
@@ -67,7 +67,7 @@ class HostLink:
             except (OSError, EOFError, paramiko.SSHException):
                 log.debug("the host link ended", exc_info=True)
             finally:
-                channel.close()
+                close(channel)
             self._stopped.wait(BACK_OFF[0])
 
     def _serve(self, channel: paramiko.Channel) -> None:

@@ -66,7 +66,7 @@ class Forwards:
         place = _place(protocol, host, port)
         async with self._turn:
             if port and place in self._forwards:
-                return port
+                raise Failure(f"Port {place} of this computer is already published.")
             for attempt in range(TRIES):
                 free = await asyncio.to_thread(_try, place)
                 taken = Place(place.protocol, place.host, free)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from typing import cast
 
 CHUNK = 1 << 16
 UDP_IDLE_SECONDS = 90.0
@@ -92,8 +93,8 @@ class UdpRelay(asyncio.DatagramProtocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # Python 3.11's own class isn't a DatagramTransport, though it is one in all but name
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         peer = self._peers.get(addr)

@@ -25,7 +25,7 @@ from paramiko.common import cMSG_CHANNEL_WINDOW_ADJUST
 from paramiko.message import Message
 
 from desktop.failure import Failure
-from desktop.forward.ssh import Connection
+from desktop.forward.ssh import Connection, close
 
 CHUNK = 1 << 16
 BUFFER = 1 << 20
@@ -183,7 +183,7 @@ def carry(client: socket.socket, channel: StreamChannel) -> None:
     except (OSError, EOFError, paramiko.SSHException):
         log.debug("a stream ended early", exc_info=True)
     finally:
-        channel.close()
+        close(channel)
         client.close()
 
 

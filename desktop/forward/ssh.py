@@ -51,6 +51,15 @@ class Transport(paramiko.Transport):
         MSG_CHANNEL_EOF: lambda channel, message: channel._handle_eof(message),
     }
 
+    ended: Callable[[], None] = staticmethod(lambda: None)
+
+    def run(self) -> None:
+        """The transport's thread; `ended` is called when it is over."""
+        try:
+            super().run()
+        finally:
+            self.ended()
+
     def open_streamlocal(self, path: str, channel: paramiko.Channel) -> paramiko.Channel:
         """Open a channel to a unix socket of the guest; raises paramiko.SSHException.
 
@@ -80,7 +89,7 @@ class Transport(paramiko.Transport):
             if not self.is_active():
                 raise self.get_exception() or paramiko.SSHException("the connection ended")
             if time.monotonic() > deadline:
-                channel.close()
+                close(channel)
                 raise paramiko.SSHException(f"no answer within {OPEN_SECONDS:.0f} s")
         if inner._channels.get(channel.chanid) is None:
             raise self.get_exception() or paramiko.SSHException("the guest refused it")
@@ -117,6 +126,7 @@ class Connection:
         self.close()
         transport = connect(port, self._host_key_file, self._user_key_file)
         with self._changed:
+            transport.ended = self._wake
             self._transport = transport
             self._port = port
             self._closed = False
@@ -181,6 +191,10 @@ class Connection:
                     raise Failure("The VM's sshd doesn't answer.", "", "Run `cove restart`.")
                 self._changed.wait(min(left, 1.0))
 
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
     def _keep(self) -> None:
         """The keeper's thread: one transport after the other until closed."""
         while True:
@@ -236,6 +250,7 @@ class Connection:
             else:
                 with self._changed:
                     if not self._closed:
+                        transport.ended = self._wake
                         self._transport = transport
                         self._changed.notify_all()
                         self.reconnects += 1
@@ -277,6 +292,12 @@ def connect(port: int, host_key: Path, user_key: Path) -> Transport:
             f"{error or 'It closed the connection'}.",
             "Run `cove restart`; if that doesn't help, `cove diagnose`.",
         ) from error
+
+
+def close(channel: paramiko.Channel) -> None:
+    """Close a channel, whose transport may be gone already."""
+    with suppress(OSError, EOFError, paramiko.SSHException):
+        channel.close()
 
 
 def _beat(transport: Transport) -> None:
