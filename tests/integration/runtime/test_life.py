@@ -142,7 +142,11 @@ async def test_stats_and_top(bench):
         await streams.write(b"x\n")
         await anext(aiter(streams))
     streams.close()
-    titles, rows = await top.top(running.pid, "-o pid,comm,args")
+    for _ in range(500):  # the shell's child may not be `sleep` yet
+        titles, rows = await top.top(running.pid, "-o pid,comm,args")
+        if "sleep 61" in {row[2] for row in rows}:
+            break
+        await asyncio.sleep(0.01)
     assert titles == ["PID", "COMMAND", "COMMAND"]
     assert {row[2] for row in rows} >= {"sleep 61"}
     found = await stats.read(bundle.id, running.pid)
