@@ -40,6 +40,14 @@ def _record(image: Image) -> dict[str, Any]:
     }
 
 
+def _named(image: Image, references: Sequence[Reference]) -> Image:
+    return replace(
+        image,
+        references=tuple(each.familiar for each in references if not each.digest),
+        digests=tuple(each.familiar for each in references if each.digest),
+    )
+
+
 class Catalogue:
     """All images and references. Reads are immediate; writes await the database."""
 
@@ -57,8 +65,11 @@ class Catalogue:
         for reference, record in self._database.load(REFERENCE).items():
             if record["image"] in self._images:
                 self._references[reference] = record["image"]
-        for image_id in self._images:
-            self._refresh(image_id)
+        named: dict[str, list[Reference]] = {}
+        for reference, image_id in sorted(self._references.items()):
+            named.setdefault(image_id, []).append(Reference.parse(reference))
+        for image_id, references in named.items():
+            self._images[image_id] = _named(self._images[image_id], references)
 
     def __iter__(self) -> Iterator[Image]:
         return iter(list(self._images.values()))
@@ -105,12 +116,7 @@ class Catalogue:
         """Give the image value its present references."""
         image = self._images.get(image_id)
         if image is not None:
-            known = self.references(image_id)
-            self._images[image_id] = replace(
-                image,
-                references=tuple(each.familiar for each in known if not each.digest),
-                digests=tuple(each.familiar for each in known if each.digest),
-            )
+            self._images[image_id] = _named(image, self.references(image_id))
 
     async def add(
         self, image: Image, references: Iterable[Reference] = (), tagged_at: str = ""
