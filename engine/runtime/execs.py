@@ -69,8 +69,6 @@ class ExecRunning:
                 keep=(document, telling),
             )
             opened.close_theirs()
-            os.close(telling)
-            stack.callback(os.close, told)
             pid = await _told_pid(told)
             if pid is None:
                 await child.wait()
@@ -108,8 +106,10 @@ class _Descriptors:
         stack.callback(self._close_ours)
 
     def pipe(self) -> tuple[int, int]:
-        """A plain pipe that we read without blocking; the caller closes both."""
+        """A plain pipe that we read without blocking and the child writes."""
         reading, writing = os.pipe2(os.O_CLOEXEC)
+        self._stack.callback(os.close, reading)
+        self.theirs[-1] = writing
         os.set_blocking(reading, False)
         return reading, writing
 
