@@ -42,16 +42,19 @@ class Registry:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start_registry(extra: str = "", files: dict[str, bytes] | None = None) -> Registry:
+def start_registry(
+    extra: str = "", files: dict[str, bytes] | None = None, *, tls: bool = False
+) -> Registry:
     """Start a registry with more lines of configuration; `{folder}` stands for its folder."""
     folder = Path(tempfile.mkdtemp(prefix="cvr-", dir="/var/tmp"))
     for name, content in (files or {}).items():
         (folder / name).write_bytes(content)
     port = free_port()
+    encryption = f", tls: {{certificate: {folder}/crt, key: {folder}/key}}" if tls else ""
     lines = [
         "version: 0.1",
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}",
-        f'http: {{addr: "127.0.0.1:{port}"}}',
+        f'http: {{addr: "127.0.0.1:{port}"{encryption}}}',
         "log: {level: error}",
         extra.replace("{folder}", str(folder)),
     ]

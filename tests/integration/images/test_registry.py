@@ -246,6 +246,22 @@ def test_basic_auth_and_login(engine: NativeEngine, tmp_path: Path) -> None:
         private.stop()
 
 
+def test_tls(engine: NativeEngine, tmp_path: Path) -> None:
+    """A loopback registry with a certificate that nobody signed: taken, as dockerd takes it."""
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    argv += ["-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", str(tmp_path / "key")]
+    subprocess.run([*argv, "-out", str(tmp_path / "crt")], check=True, capture_output=True)
+    files = {name: (tmp_path / name).read_bytes() for name in ("key", "crt")}
+    secure = start_registry(tls=True, files=files)
+    try:
+        engine.docker("tag", "busybox", f"{secure.host}/tls/app:1")
+        engine.docker("push", "-q", f"{secure.host}/tls/app:1")
+        engine.docker("rmi", f"{secure.host}/tls/app:1")
+        engine.docker("pull", "-q", f"{secure.host}/tls/app:1")
+    finally:
+        secure.stop()
+
+
 def test_distribution_says_digest_and_platform(
     engine: NativeEngine, pushed: Push, registry: Registry
 ) -> None:
