@@ -27,6 +27,7 @@ from engine.runtime.process import exec_process
 # An ended session can be inspected for this long, as with dockerd.
 _KEPT_SECONDS = 300.0
 _PROBE_OUTPUT = 4096
+_START_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Session:
     exit_code: int | None = None
     pid: int = 0
     ended_at: float = 0.0
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -203,6 +205,7 @@ class Execs:
             self._over(session, 126)
             raise
         session.pid = session.running.pid
+        session.ready.set()
         self._tasks.spawn(self._supervise(session, session.running), f"exec {session.id[:12]}")
 
     def _process(self, session: Session, console_size: tuple[int, int] | None) -> dict[str, Any]:
@@ -234,6 +237,7 @@ class Execs:
         session.exit_code = code
         session.ended_at = time.monotonic()
         session.container.exec_ids.discard(session.id)
+        session.ready.set()
         session.finished.set()
         self._tell(session, "exec_die", exitCode=str(code))
 
@@ -286,6 +290,9 @@ class Execs:
     async def resize(self, id: str, height: int, width: int) -> None:
         """Change the terminal's size. Raises Conflict when it doesn't run."""
         session = self.get(id)
+        if session.started:  # clients resize as soon as they asked for the start
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(session.ready.wait(), _START_SECONDS)
         if not session.live or session.running is None:
             raise Conflict(f"exec {id} is not running")
         await session.running.resize(height, width)

@@ -1,13 +1,12 @@
 """A container as `GET /containers/{id}/json` shows it."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from engine.containers.container import Container
 from engine.containers.endpoints import networks_document, ports_map
 from engine.containers.record import Json, Record, Status
-from engine.containers.start import log_path
+from engine.containers.start import LOG_NAME
 from engine.networks import Sandbox
 from engine.times import format_time
 
@@ -64,11 +63,16 @@ def _network_settings(
 
 
 def inspect_document(
-    container: Container, folder: Path, upper: Path, network_id: Callable[[str], str]
+    container: Container, containers: str, snapshot: str, network_id: Callable[[str], str]
 ) -> Json:
-    """Every field of API 1.51 but the sizes; `folder` is the container's own."""
+    """Every field of API 1.51 but the sizes.
+
+    Paths come as text, that of all containers and that of this one's writable layer: joining Path
+    objects took half the time of an inspect.
+    """
     record = container.record
-    log = log_path(record, folder.parent)
+    folder = f"{containers}/{record.id}"
+    log = record.host_config["LogConfig"]["Type"] != "none"
     shown: dict[str, Any] = {
         "Id": record.id,
         "Created": format_time(record.created),
@@ -76,10 +80,10 @@ def inspect_document(
         "Args": record.args,
         "State": state_document(container),
         "Image": record.image_id,
-        "ResolvConfPath": str(folder / "resolv.conf"),
-        "HostnamePath": str(folder / "hostname"),
-        "HostsPath": str(folder / "hosts"),
-        "LogPath": str(log) if log else "",
+        "ResolvConfPath": f"{folder}/resolv.conf",
+        "HostnamePath": f"{folder}/hostname",
+        "HostsPath": f"{folder}/hosts",
+        "LogPath": f"{folder}/{LOG_NAME}" if log else "",
         "Name": f"/{record.name}",
         "RestartCount": record.state.restart_count,
         "Driver": "overlay2",
@@ -92,9 +96,9 @@ def inspect_document(
         "GraphDriver": {
             "Data": {
                 "ID": record.id,
-                "MergedDir": str(folder / "rootfs"),
-                "UpperDir": str(upper),
-                "WorkDir": str(upper.parent / "work"),
+                "MergedDir": f"{folder}/rootfs",
+                "UpperDir": f"{snapshot}/upper",
+                "WorkDir": f"{snapshot}/work",
             },
             "Name": "overlay2",
         },

@@ -28,6 +28,7 @@ from engine.runtime.bundle import Bundle, RuntimeFailure
 from engine.runtime.users import User
 
 _log = logging.getLogger(__name__)
+LOG_NAME = "container.log"
 
 
 class Starter:
@@ -230,7 +231,7 @@ def log_path(record: Record, folder: Path) -> Path | None:
     """Where the container's output is kept; None with the log driver `none`."""
     if record.host_config["LogConfig"]["Type"] == "none":
         return None
-    return folder / record.id / "container.log"
+    return folder / record.id / LOG_NAME
 
 
 def bundle_of(record: Record, folder: Path, document: dict[str, object]) -> Bundle:

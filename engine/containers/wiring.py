@@ -46,6 +46,7 @@ class Containers:
         settings.folder.mkdir(parents=True, exist_ok=True)
         self._neighbours = neighbours
         self._settings = settings
+        self._folder_text = str(settings.folder)
         self._tasks = Tasks()
         self.store = store = Store(neighbours.database, neighbours.events)
         self._roots = roots = roots or Roots(neighbours, settings)
@@ -158,8 +159,8 @@ class Containers:
         container = self.store.get(reference)
         document = inspect_document(
             container,
-            self._roots.folder(container.id),
-            self._neighbours.snapshots.upper(container.id),
+            self._folder_text,
+            str(self._neighbours.snapshots.upper(container.id).parent),
             self._network_id,
         )
         if size:
