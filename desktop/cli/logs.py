@@ -19,11 +19,12 @@ def read(home: Home, which: str, *, follow: bool, count: int | None) -> Iterator
     path = home.agent_log if which == "agent" else home.console_log
     if not path.exists() and not follow:
         raise Failure(f"There is no log {path} yet.", "", "Run `cove start` first.")
-    source = lines(path, follow=False)
+    end = _whole_lines_end(path) if follow else None
+    source = lines(path, end=end)
     kept = _engine_only(source) if which == "engine" else source
     yield from kept if count is None else deque(kept, maxlen=count)
-    if follow:
-        fresh = lines(path, follow=True, offset=path.stat().st_size if path.exists() else 0)
+    if end is not None:
+        fresh = follow_lines(path, end)
         yield from _engine_only(fresh) if which == "engine" else fresh
 
 
@@ -33,8 +34,28 @@ def _engine_only(source: Iterator[str]) -> Iterator[str]:
             yield line.removeprefix(ENGINE_PREFIX)
 
 
-def lines(path: Path, *, follow: bool, offset: int = 0) -> Iterator[str]:
-    """The lines from an offset; following survives a restart, which begins a new file."""
+def _whole_lines_end(path: Path) -> int:
+    """Where the last whole line ends now; following goes on from there."""
+    try:
+        return path.read_bytes().rfind(b"\n") + 1
+    except OSError:
+        return 0
+
+
+def lines(path: Path, *, end: int | None = None) -> Iterator[str]:
+    """The lines up to an offset, or all of them. Raises Failure."""
+    try:
+        with path.open("rb") as file:
+            data = file.read() if end is None else file.read(end)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    yield from (_text(line) for line in data.splitlines())
+
+
+def follow_lines(path: Path, offset: int) -> Iterator[str]:
+    """The lines from an offset on, for ever; a restart of the VM begins a new, shorter file."""
     rest = b""
     while True:
         try:
@@ -45,13 +66,17 @@ def lines(path: Path, *, follow: bool, offset: int = 0) -> Iterator[str]:
                 while block := file.read(1 << 16):
                     offset += len(block)
                     *whole, rest = (rest + block).split(b"\n")
-                    yield from (line.decode(errors="replace").rstrip("\r") for line in whole)
+                    yield from (_text(line) for line in whole)
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise Failure(f"The log {path} can't be read.", f"{error.strerror}.") from error
-        if not follow:
-            if rest:
-                yield rest.decode(errors="replace")
-            return
+            raise _unreadable(path, error) from error
         time.sleep(POLL)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\r")
+
+
+def _unreadable(path: Path, error: OSError) -> Failure:
+    return Failure(f"The log {path} can't be read.", f"{error.strerror}.")

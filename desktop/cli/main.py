@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     except Failure as failure:
         click.echo(_paint(failure), err=True)
         return failure.exit_code
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
