@@ -107,6 +107,7 @@ class HostLink:
         self._agent: _Agent | None = None
         self._connected = asyncio.Event()
         self._in_force: dict[Port, int] = {}
+        self._closing: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Listen; returns once agents can connect."""
@@ -167,6 +168,8 @@ class HostLink:
     async def publish(self, protocol: str, host_ip: str, host_port: int, guest_port: int) -> int:
         """Open the port on the user's machine (0: any) and return it. Raises HostRefused."""
         agent = await self._wait_for_agent()
+        if closing := self._closing.get((protocol, host_port)):
+            await asyncio.wait([closing])
         port = Port(protocol, host_ip, host_port)
         try:
             answer = await agent.ask({"op": "publish", **port.to_wire(), "guest_port": guest_port})
@@ -185,13 +188,26 @@ class HostLink:
         """The port is in force: each agent that connects is asked for it."""
         self._in_force[Port(protocol, host_ip, host_port)] = guest_port
 
-    async def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
-        """Close the port on the user's machine; never fails (a later agent isn't asked for it)."""
+    def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
+        """Close the port on the user's machine in the background, before a new `publish` of it.
+
+        Never fails: an agent that connects later drops it anyhow.
+        """
         port = Port(protocol, host_ip, host_port)
-        self._in_force.pop(port, None)
-        if self._agent is None:
+        agent = self._agent
+        if self._in_force.pop(port, None) is None or agent is None:
             return
+        task = asyncio.get_running_loop().create_task(self._withdraw(agent, port))
+        number = (protocol, host_port)
+        self._closing[number] = task
+        task.add_done_callback(lambda done: self._closed(number, done))
+
+    def _closed(self, number: tuple[str, int], task: asyncio.Task[None]) -> None:
+        if self._closing.get(number) is task:
+            del self._closing[number]
+
+    async def _withdraw(self, agent: _Agent, port: Port) -> None:
         try:
-            await self._agent.ask({"op": "withdraw", **port.to_wire()})
+            await agent.ask({"op": "withdraw", **port.to_wire()})
         except (EngineError, OSError, TimeoutError) as error:
-            _log.warning("port %s was not closed on the user's machine: %s", host_port, error)
+            _log.warning("port %s was not closed on the user's machine: %s", port.host_port, error)

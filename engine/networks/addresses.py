@@ -12,12 +12,13 @@ AnyNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SIXTEENS = tuple(ipaddress.IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32))
 _TWENTIES = tuple(ipaddress.IPv4Network("192.168.0.0/16").subnets(new_prefix=20))
+_FURTHER = ipaddress.IPv4Network("10.192.0.0/10")
 _OUTSIDE = "no configured subnet or ip-range contain the IP address "
 
 
 def default_pools() -> Iterator[AnyNetwork]:
-    """Docker's default address pools, in its order."""
-    return chain(_SIXTEENS, _TWENTIES)
+    """Docker's default address pools, in its order; then a thousand more, where Docker gives up."""
+    return chain(_SIXTEENS, _TWENTIES, _FURTHER.subnets(new_prefix=20))
 
 
 def overlaps(one: AnyNetwork, others: Iterable[AnyNetwork]) -> bool:

@@ -21,8 +21,8 @@ class HostPorts(Protocol):
         """Open the port on the user's machine and return it; an EngineError says why not."""
         ...
 
-    async def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
-        """Close the port on the user's machine; never fails."""
+    def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
+        """Close the port on the user's machine, before it is published again."""
         ...
 
     def adopt(self, protocol: str, host_ip: str, host_port: int, guest_port: int) -> None:
@@ -46,7 +46,7 @@ class Publisher:
             for request in requests:
                 taken += await self._take_request(request, endpoint, default_ip)
         except BaseException:
-            await self.give_back(taken)
+            self.give_back(taken)
             raise
         return tuple(taken)
 
@@ -63,7 +63,7 @@ class Publisher:
                 for pair in others:
                     taken.append(await self._take_one(same, *pair))
             except BaseException as error:
-                await self.give_back(taken)
+                self.give_back(taken)
                 fixed = request.host_port_start and request.host_port_end <= number
                 if fixed or not left or not isinstance(error, EngineError):
                     raise
@@ -106,13 +106,12 @@ class Publisher:
         except PortTaken:
             return self._ports.take(protocol, any_ip, 0, 0)
 
-    async def give_back(self, bindings: Sequence[Binding]) -> None:
+    def give_back(self, bindings: Sequence[Binding]) -> None:
         """Let go of ports; twice is safe."""
         for one in bindings:
             self._ports.release(one.protocol, self.listening_ip(one), one.guest_port)
-        if self.host is not None:
-            for one in bindings:
-                await self.host.withdraw(one.protocol, one.host_ip, one.host_port)
+            if self.host is not None:
+                self.host.withdraw(one.protocol, one.host_ip, one.host_port)
 
     def stop(self) -> None:
         """The engine ends: let go of the sockets that hold ports."""

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.linux import conntrack, namespaces, netlink
+from engine.linux import namespaces
 from engine.networks import dns, plumbing, resolver
 from engine.networks.addresses import mac_of
 from engine.networks.bridges import Bridges, filtered, mtu_of, rules_of, talks
@@ -19,6 +18,7 @@ from engine.networks.identity import Identity
 from engine.networks.network import Network
 from engine.networks.opened import Opened
 from engine.networks.publishing import Publisher
+from engine.networks.reaper import Reaper
 from engine.networks.records import (
     Binding,
     Endpoint,
@@ -31,8 +31,6 @@ from engine.networks.resolving import Resolving, Sockets, open_in
 from engine.networks.store import Store
 
 _log = logging.getLogger(__name__)
-# seconds that the kernel has to remove the interfaces of a namespace that has ended
-_GRACE = 2.0
 _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
@@ -57,8 +55,7 @@ class Sandboxes:
         self._firewall = firewall
         self._publisher = publisher
         self._opened: dict[str, Opened] = {}
-        self._dying: set[str] = set()
-        self._reaper: asyncio.Task[None] | None = None
+        self._reaper = Reaper(bridges)
 
     def get(self, container_id: str) -> Opened | None:
         """The open sandbox of a container, or None."""
@@ -112,7 +109,7 @@ class Sandboxes:
                 endpoints[network.name] = endpoint
             way_out = self.way_out(request, endpoints)
             bindings = await self._take_ports(request, endpoints, way_out)
-            undo.push_async_callback(self._publisher.give_back, bindings)
+            undo.callback(self._publisher.give_back, bindings)
             path = self._folder / request.container_id
             resolv_conf = self.resolving.resolv_conf(endpoints)
             sandbox = Sandbox(path, endpoints, bindings, resolv_conf)
@@ -252,7 +249,7 @@ class Sandboxes:
             return
         gone = self._publisher.in_force(before.bindings)
         await asyncio.to_thread(self._firewall.withdraw, gone)
-        await self._publisher.give_back(before.bindings)
+        self._publisher.give_back(before.bindings)
         opened.sandbox = replace(before, endpoints=endpoints, bindings=())
         self.resolving.changed(opened)
         bindings = await self._take_ports(opened.request, endpoints, way_out)
@@ -284,10 +281,8 @@ class Sandboxes:
         if opened is None or opened.sandbox.netns is None:
             return opened
         await asyncio.to_thread(self._take_apart, opened.sandbox)
-        self._dying |= {one.host_link for one in opened.sandbox.endpoints.values()}
-        if self._reaper is None or self._reaper.done():
-            self._reaper = asyncio.get_running_loop().create_task(self._reap())
-        await self._publisher.give_back(opened.sandbox.bindings)
+        self._reaper.add(opened.sandbox)
+        self._publisher.give_back(opened.sandbox.bindings)
         for endpoint in opened.sandbox.endpoints.values():
             with contextlib.suppress(EngineError):
                 self.release(self._store.resolve(endpoint.network_id), endpoint)
@@ -295,9 +290,7 @@ class Sandboxes:
 
     async def stop(self) -> None:
         """Let go of sockets; what is open stays. When nothing is, bridges and rules go too."""
-        if self._reaper is not None:
-            self._reaper.cancel()
-            await asyncio.gather(self._reaper, return_exceptions=True)
+        await self._reaper.stop()
         if not self._opened:
             await asyncio.to_thread(self._leave_nothing)
         self.resolving.close()
@@ -312,23 +305,11 @@ class Sandboxes:
         except OSError as error:
             _log.warning("the engine's bridges are not all gone: %s", error)
 
-    async def _reap(self) -> None:
-        """Remove interfaces that outlive their sandbox, as long as some process holds it."""
-        while self._dying:
-            await asyncio.sleep(_GRACE)
-            doomed, self._dying = self._dying, set()
-            await asyncio.to_thread(self._bridges.discard, doomed)
-
     def _take_apart(self, sandbox: Sandbox) -> None:
         assert sandbox.netns is not None
         try:
             self._firewall.withdraw(self._publisher.in_force(sandbox.bindings))
-            plumbing.quiet(self._bridges.channel, list(sandbox.endpoints.values()))
             namespaces.remove_netns(sandbox.netns)
-            datagrams = {b.container_ip for b in sandbox.bindings if b.protocol == "udp"}
-            if datagrams:
-                with netlink.Channel(netlink.NETLINK_NETFILTER) as channel:
-                    conntrack.forget(channel, datagrams, socket.IPPROTO_UDP)
         except OSError as error:
             _log.error("network of %s is not all gone: %s", sandbox.netns.name[:12], error)
 

@@ -20,6 +20,8 @@ class Agent:
         self.heard: list[dict[str, Any]] = []
         self.refuse: set[int] = set()
         self.silent = False
+        self.slow = 0.0
+        self.answered: list[int] = []
         self._next = 40000
         self._news = asyncio.Event()
 
@@ -40,6 +42,8 @@ class Agent:
             self.heard.append(asked)
             self._news.set()
             if "id" in asked and not self.silent:
+                await asyncio.sleep(self.slow if asked["op"] == "withdraw" else 0)
+                self.answered.append(asked["id"])
                 answer = self._answer(asked)
                 self._writer.write(json.dumps({"id": asked["id"], **answer}).encode() + b"\n")
 
@@ -111,7 +115,7 @@ async def test_a_new_agent_gets_what_is_in_force(link: HostLink) -> None:
     async with Agent(link.path) as first:
         for port in (8001, 8002):
             await link.publish("tcp", "0.0.0.0", port, port)
-        await link.withdraw("tcp", "0.0.0.0", 8001)
+        link.withdraw("tcp", "0.0.0.0", 8001)
         await first.until(4)
     link.adopt("udp", "127.0.0.1", 53, 5353)  # of a container older than this engine
     async with Agent(link.path) as second:
@@ -144,10 +148,22 @@ async def test_an_agent_that_dies_fails_the_publish_at_once(link: HostLink) -> N
 
 
 async def test_withdraw_never_fails(link: HostLink) -> None:
-    await link.withdraw("tcp", "0.0.0.0", 9)
+    link.withdraw("tcp", "0.0.0.0", 9)
     async with Agent(link.path) as agent:
+        await link.publish("tcp", "0.0.0.0", 9, 9)
         agent.refuse = {9}
-        await link.withdraw("tcp", "0.0.0.0", 9)
+        link.withdraw("tcp", "0.0.0.0", 9)
+        assert (await agent.until(3))[-1]["op"] == "withdraw"
+
+
+async def test_a_port_is_closed_before_it_is_opened_again(link: HostLink) -> None:
+    async with Agent(link.path) as agent:
+        await link.publish("tcp", "0.0.0.0", 8080, 8080)
+        agent.slow = 0.05
+        link.withdraw("tcp", "0.0.0.0", 8080)
+        await link.publish("tcp", "127.0.0.1", 8080, 8080)
+    assert [one["op"] for one in agent.heard] == ["reset", "publish", "withdraw", "publish"]
+    assert agent.answered == [1, 2, 3]
 
 
 async def test_nonsense_drops_the_connection_and_not_the_link(link: HostLink) -> None:

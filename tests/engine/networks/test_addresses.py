@@ -24,6 +24,8 @@ def test_after_the_large_pools_come_the_small_ones() -> None:
 
 def test_no_pool_left_is_told() -> None:
     used = [ipaddress.ip_network("172.16.0.0/12"), ipaddress.ip_network("192.168.0.0/16")]
+    assert str(choose_subnet(used)) == "10.192.0.0/20"
+    used.append(ipaddress.ip_network("10.0.0.0/8"))
     with pytest.raises(EngineError, match="non-overlapping IPv4 address pool"):
         choose_subnet(used)
 

@@ -27,7 +27,7 @@ class Desktop:
         self.open[protocol, host_ip, number] = guest_port
         return number
 
-    async def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
+    def withdraw(self, protocol: str, host_ip: str, host_port: int) -> None:
         self.open.pop((protocol, host_ip, host_port), None)
 
     def adopt(self, protocol: str, host_ip: str, host_port: int, guest_port: int) -> None:
@@ -92,7 +92,7 @@ async def test_in_a_vm_the_users_machine_decides(ports: Ports) -> None:
     assert desktop.open == {("tcp", "127.0.0.1", 40080): binding.guest_port}
     # Whatever address the user's machine listens on, in the VM it arrives at the VM's own.
     assert publisher.in_force([binding])[0].host_ip == "0.0.0.0"
-    await publisher.give_back([binding])
+    publisher.give_back([binding])
     assert desktop.open == {}
 
 
