@@ -56,6 +56,7 @@ SETTINGS = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/maxkeys": "20000",
     "kernel/keys/maxbytes": "400000",
+    "kernel/ctrl-alt-del": "0",
     "kernel/printk": "4 4 1 4",
 }
 
