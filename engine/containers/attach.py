@@ -38,7 +38,7 @@ class AttachOptions:
 
 async def wait_for_streams(container: Container, client: Client) -> Streams | None:
     """The container's streams, at once or when it starts; None if the client or the start fails."""
-    if container.running is not None and container.live:
+    if container.running is not None:
         return await container.running.attach()
     waiting: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
     container.pending.add(waiting)

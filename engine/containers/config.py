@@ -221,8 +221,8 @@ def complete_host_config(asked: Mapping[str, Any] | None, runtime: str) -> Json:
     host["PortBindings"] = _port_bindings(host["PortBindings"])
     host["ShmSize"] = host["ShmSize"] or SHM_SIZE
     host["Runtime"] = host["Runtime"] or runtime
-    for key, word in (("IpcMode", "private"), ("CgroupnsMode", "private")):
-        host[key] = host[key] or ("host" if key == "CgroupnsMode" and host["Privileged"] else word)
+    for key in ("IpcMode", "CgroupnsMode"):
+        host[key] = host[key] or "private"
     if host["Memory"] > 0 and not host["MemorySwap"]:
         host["MemorySwap"] = host["Memory"] * 2
     _complete_paths(host, asked)

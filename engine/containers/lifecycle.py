@@ -155,8 +155,9 @@ class Lifecycle:
     ) -> None:
         """Ask a container to end, then make it. Raises NotModified when it doesn't run."""
         container = self._store.get(reference)
-        if not container.running_word:
-            raise NotModified("container is already stopped")
+        async with container.lock:  # a start under way is stopped once it's through
+            if not container.running_word:
+                raise NotModified("container is already stopped")
         number = parse_signal(signal_name) if signal_name else 0
         await self._tasks.finish(
             self._stop(container, number, timeout), f"stop {container.id[:12]}"
@@ -401,7 +402,9 @@ class Lifecycle:
             for one in self._store
             if not one.live
             and policy_of(one.record.host_config).wants_at_boot(
-                one.record.state.exit_code, stopped=one.record.state.manually_stopped
+                one.record.state.exit_code,
+                one.record.state.restart_count,
+                stopped=one.record.state.manually_stopped,
             )
             and one.record.state.started_at
         ]

@@ -24,13 +24,13 @@ class Policy:
             return exit_code != 0 and (not self.maximum or failures < self.maximum)
         return False
 
-    def wants_at_boot(self, exit_code: int, *, stopped: bool) -> bool:
+    def wants_at_boot(self, exit_code: int, failures: int = 0, *, stopped: bool) -> bool:
         """Whether a container that isn't running is started when the engine starts."""
         if self.name == "always":
             return True
         if self.name == "unless-stopped":
             return not stopped
-        return self.name == "on-failure" and not stopped and exit_code != 0
+        return self.name == "on-failure" and self.wants(exit_code, failures, stopped=stopped)
 
 
 def policy_of(host_config: dict[str, object]) -> Policy:

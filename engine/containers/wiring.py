@@ -28,6 +28,7 @@ from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.errors import Conflict, NotFound
 from engine.filters import Filters
+from engine.linux.placement import spread_below
 from engine.runtime import top
 from engine.runtime.logs import LogLine
 
@@ -44,6 +45,7 @@ class Containers:
         self, neighbours: Neighbours, settings: Settings, roots: Roots | None = None
     ) -> None:
         settings.folder.mkdir(parents=True, exist_ok=True)
+        spread_below(settings.folder)
         self._neighbours = neighbours
         self._settings = settings
         self._folder_text = str(settings.folder)

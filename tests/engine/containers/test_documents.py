@@ -1,0 +1,157 @@
+"""Config and HostConfig: merged with the image, completed, refused in dockerd's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.containers.config import command_of, complete_config, complete_host_config
+from engine.containers.document import check_config, check_host_config
+from engine.containers.limits import Machine, check, format_set, parse_set, resources
+from engine.containers.validate import check_create, check_policy, parse_size
+from engine.errors import EngineError
+
+MACHINE = Machine(frozenset({0, 1}), frozenset({0}), cgroup_v2=True)
+IMAGE = {
+    "Cmd": ["serve"],
+    "Entrypoint": ["/entry"],
+    "Env": ["PATH=/bin", "A=image"],
+    "Labels": {"from": "image", "both": "image"},
+    "ExposedPorts": {"80/tcp": {}},
+    "Volumes": {"/data": {}},
+    "User": "app",
+    "WorkingDir": "/srv",
+    "StopSignal": "SIGQUIT",
+    "Healthcheck": {"Test": ["CMD", "x"], "Retries": 5},
+}
+
+
+def test_the_image_fills_what_the_client_left_out() -> None:
+    config = complete_config(
+        {"Env": ["A=mine"], "Labels": {"both": "mine"}, "ExposedPorts": {"81/udp": {}}},
+        IMAGE,
+        "0123456789abcdef",
+    )
+    assert config["Env"] == ["A=mine", "PATH=/bin"]
+    assert config["Labels"] == {"from": "image", "both": "mine"}
+    assert set(config["ExposedPorts"]) == {"80/tcp", "81/udp"}
+    assert (config["User"], config["WorkingDir"]) == ("app", "/srv")
+    assert config["StopSignal"] == "SIGQUIT"
+    assert config["Healthcheck"]["Retries"] == 5
+    assert config["Hostname"] == "0123456789ab"
+    assert command_of(config) == ["/entry", "serve"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ({"Cmd": ["a"]}, ["/entry", "a"]),
+        ({"Cmd": "a"}, ["/entry", "a"]),
+        ({"Entrypoint": ["e"]}, ["e"]),
+        ({"Entrypoint": ["e"], "Cmd": ["c"]}, ["e", "c"]),
+        ({"Entrypoint": [""], "Cmd": ["c"]}, ["c"]),
+        ({"Entrypoint": []}, ["serve"]),
+    ],
+)
+def test_entrypoint_and_command(asked: dict[str, Any], command: list[str]) -> None:
+    assert command_of(complete_config(asked, IMAGE, "i" * 64)) == command
+
+
+def test_host_defaults() -> None:
+    host = complete_host_config({"NetworkMode": "default", "Memory": 10 << 20}, "crun")
+    assert (host["NetworkMode"], host["MemorySwap"]) == ("bridge", 20 << 20)
+    assert host["RestartPolicy"] == {"Name": "no", "MaximumRetryCount": 0}
+    assert "/proc/kcore" in host["MaskedPaths"]
+    privileged = complete_host_config({"Privileged": True}, "crun")
+    assert privileged["MaskedPaths"] is None and privileged["CgroupnsMode"] == "private"
+    ports = complete_host_config({"PortBindings": {"80": [{"HostPort": "1"}]}}, "crun")
+    assert ports["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "1"}]}
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ({"Memory": 1000}, "Minimum memory limit allowed is 6MB"),
+        ({"Memory": -1}, "Minimum memory limit allowed is 6MB"),
+        ({"MemorySwap": 10 << 20}, "You should always set the Memory limit"),
+        ({"Memory": 20 << 20, "MemorySwap": 10 << 20}, "should be larger than memory limit"),
+        ({"MemorySwappiness": 200}, "valid memory swappiness range is 0-100"),
+        ({"NanoCpus": 10**12}, "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs"),
+        ({"NanoCpus": 10**9, "CpuQuota": 5000}, "Nano CPUs and CPU Quota cannot both be set"),
+        ({"CpuPeriod": 5}, "CPU cfs period can not be less than 1ms"),
+        ({"CpusetCpus": "0,7"}, "Requested CPUs are not available - requested 0,7, available: 0-1"),
+        ({"CpusetCpus": "x"}, "Invalid value x for cpuset cpus: invalid format: x"),
+        ({"CpusetMems": "3"}, "Requested memory nodes are not available"),
+        ({"BlkioWeight": 5}, "Range of blkio weight is from 10 to 1000"),
+        ({"OomScoreAdj": 2000}, "range for oom score adj is"),
+        ({"ShmSize": -1}, "SHM size can not be less than 0"),
+        ({"RestartPolicy": {"Name": "x"}}, "invalid restart policy: unknown policy 'x'"),
+        ({"AutoRemove": True, "RestartPolicy": {"Name": "always"}}, "can't create 'AutoRemove'"),
+        ({"NetworkMode": "container:"}, "invalid container format container:<name|id>"),
+        ({"NetworkMode": "host", "Links": ["a:b"]}, "host type networking can't be used with"),
+        ({"ExtraHosts": ["x"]}, 'bad format for add-host: "x"'),
+        ({"ExtraHosts": ["x:y"]}, 'invalid IP address in add-host: "y"'),
+        ({"PidMode": "x"}, "invalid PID mode: x"),
+        ({"IpcMode": "x"}, "invalid IPC mode: x"),
+        ({"Isolation": "hyperv"}, "linux only supports 'default'"),
+        ({"Runtime": "x"}, "unknown or invalid runtime name: x"),
+        ({"StorageOpt": {"size": "1G"}}, "--storage-opt is supported only for overlay over xfs"),
+        ({"LogConfig": {"Type": "x"}}, 'error looking up logging plugin x: plugin "x" not found'),
+        ({"LogConfig": {"Type": "syslog"}}, "not built into this engine"),
+        ({"LogConfig": {"Type": "json-file", "Config": {"x": "1"}}}, "unknown log opt 'x'"),
+        ({"SecurityOpt": ["x"]}, 'invalid --security-opt 1: "x"'),
+        ({"CapAdd": ["x"]}, 'invalid CapAdd: unknown capability: "CAP_X"'),
+        ({"Sysctls": {"kernel.panic": "1"}}, "is not in a separate kernel namespace"),
+        ({"PortBindings": {"x/tcp": [{}]}}, 'invalid port specification: "x"'),
+    ],
+)
+def test_refusals(host: dict[str, Any], words: str) -> None:
+    complete = complete_host_config(host, "crun")
+    with pytest.raises(EngineError) as caught:
+        check_create(complete_config({}, IMAGE, "i" * 64), complete, MACHINE)
+    assert words in caught.value.message
+
+
+def test_what_is_left_out_is_told() -> None:
+    host = complete_host_config({"OomKillDisable": True, "MemorySwappiness": 5}, "crun")
+    assert len(check(host, MACHINE)) == 2
+    found = resources(host, MACHINE)
+    assert not found.oom_kill_disable and found.memory_swappiness is None
+    weightless = Machine(frozenset({0}), frozenset({0}), cgroup_v2=False, blkio_weight=False)
+    host = complete_host_config({"BlkioWeight": 500}, "crun")
+    assert "does not support Block I/O weight" in check(host, weightless)[0]
+    assert resources(host, weightless).blkio_weight == 0
+
+
+@pytest.mark.parametrize("document", [{"Memory": "x"}, {"Binds": "x"}, {"Privileged": 1}])
+def test_wrong_types_of_host_config(document: dict[str, Any]) -> None:
+    key = next(iter(document))
+    with pytest.raises(EngineError, match=f"Go struct field .HostConfig.{key} of type"):
+        check_host_config(document)
+
+
+def test_wrong_types_of_config() -> None:
+    with pytest.raises(EngineError, match=r"cannot unmarshal string .* field .Env of type \[\]str"):
+        check_config({"Env": "x"})
+    with pytest.raises(EngineError, match="EndpointsConfig"):
+        check_config({"NetworkingConfig": {"EndpointsConfig": {"a": 1}}})
+
+
+def test_policies() -> None:
+    check_policy({"Name": "on-failure", "MaximumRetryCount": 3})
+    with pytest.raises(EngineError, match="can only be used with 'on-failure'"):
+        check_policy({"Name": "always", "MaximumRetryCount": 3})
+    with pytest.raises(EngineError, match="cannot be negative"):
+        check_policy({"Name": "on-failure", "MaximumRetryCount": -3})
+
+
+@pytest.mark.parametrize(("text", "size"), [("10m", 10 << 20), ("1.5k", 1536), ("7", 7)])
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+def test_sets_of_numbers() -> None:
+    assert parse_set("0-2,7") == {0, 1, 2, 7}
+    assert parse_set("2-1") is None and parse_set("") is None
+    assert format_set(frozenset({0, 1, 2, 7})) == "0-2,7"
