@@ -28,7 +28,9 @@ TABLE = (
     ("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"),
     ("root", "/root", "tmpfs", MS_NOSUID | MS_NODEV, "mode=700,size=64m"),
     ("host_mnt", "/host_mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m"),
-    ("cgroup", CGROUP, "cgroup2", SAFE, "nsdelegate,memory_recursiveprot"),
+    # favordynmods: a process moves into a new cgroup without waiting for an RCU grace period,
+    # which every start of a container pays otherwise (about 14 ms).
+    ("cgroup", CGROUP, "cgroup2", SAFE, "nsdelegate,memory_recursiveprot,favordynmods"),
 )
 DEVICES = (
     ("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"),
