@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import sys
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -27,6 +29,16 @@ def test_package_archives_tell_name_and_version() -> None:
     name = "busybox-static_1%3a1.37.0-6+b9_arm64.deb"
     assert debian.parse_archive_name(name) == ("busybox-static", "1:1.37.0-6+b9")
     assert debian.parse_archive_name("lock") is None
+
+
+def test_package_sets_of_last_week_are_dropped(tmp_path: Path) -> None:
+    for name, age in (("packages-amd64-1", debian.CACHE_AGE + 60), ("packages-amd64-2", 60)):
+        listing = tmp_path / name / ".versions"
+        listing.parent.mkdir()
+        listing.write_text("crun 1.21\n")
+        os.utime(listing, (time.time() - age,) * 2)
+    debian.remove_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["packages-amd64-2"]
 
 
 def test_the_library_is_trimmed_by_patterns() -> None:

@@ -82,7 +82,15 @@ def unpack(
     (unpacked / ".versions").write_text("".join(f"{n} {v}\n" for n, v in sorted(versions.items())))
     shutil.rmtree(tree, ignore_errors=True)
     unpacked.rename(tree)
+    remove_stale(cache)
     return Packages(tree, versions)
+
+
+def remove_stale(cache: Path) -> None:
+    """Drop package sets that are too old to be used again."""
+    for listing in cache.glob("packages-*/.versions"):
+        if time.time() - listing.stat().st_mtime > CACHE_AGE:
+            shutil.rmtree(listing.parent, ignore_errors=True)
 
 
 def extract(archive: Path, target: Path) -> dict[str, str]:

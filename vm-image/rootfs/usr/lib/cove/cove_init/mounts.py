@@ -101,11 +101,15 @@ def set_up_cgroups() -> None:
 
 
 def apply_settings() -> None:
-    """sysctl values and limits that containers expect; a missing one is no failure."""
+    """sysctl values that containers expect; a missing one is no failure."""
     for name, value in SETTINGS.items():
         try:
             write(f"/proc/sys/{name}", value)
         except OSError:
             continue
+
+
+def raise_limits() -> None:
+    """Limits of this process, which the engine and each container start from."""
     set_limit(RLIMIT_NOFILE, 1048576)
     set_limit(RLIMIT_NPROC, RLIM_INFINITY)
