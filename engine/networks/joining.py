@@ -13,7 +13,7 @@ from engine.networks.identity import Identity
 from engine.networks.network import Network
 from engine.networks.opened import Opened
 from engine.networks.records import Endpoint, EndpointConfig, Sandbox
-from engine.networks.resolving import Sockets
+from engine.networks.resolving import open_here
 from engine.networks.sandboxes import Sandboxes
 from engine.networks.store import Store
 
@@ -66,10 +66,10 @@ class Joining:
         resolving = self._sandboxes.resolving
         first = resolving.wanted(endpoints) and not resolving.serves(request.container_id)
 
-        def work() -> Sockets | None:
+        def work() -> dns.Sockets | None:
             wire = self._sandboxes.wire(network, endpoint, default)
             plumbing.attach(self._bridges.channel, path, wire, group)
-            return dns.open_sockets() if first else None
+            return open_here(request) if first else None
 
         try:
             sockets = await namespaces.in_thread(work)

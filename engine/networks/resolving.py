@@ -1,7 +1,6 @@
 """Which names a container hears: the records of its networks turned into the resolver's view."""
 
 import contextlib
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,10 +10,8 @@ from engine.networks import dns, resolver
 from engine.networks.dns.forwarder import Forwarder
 from engine.networks.network import Network
 from engine.networks.opened import Opened
-from engine.networks.records import Endpoint
+from engine.networks.records import Endpoint, SandboxRequest
 from engine.networks.store import Store
-
-Sockets = tuple[socket.socket, socket.socket]
 
 
 class Resolving:
@@ -52,7 +49,7 @@ class Resolving:
             return resolver.embedded_resolver(machine).render()
         return machine.render()
 
-    def started(self, opened: Opened, sockets: Sockets) -> None:
+    def started(self, opened: Opened, sockets: dns.Sockets) -> None:
         """A container runs: answer it, and tell others its names."""
         container_id = opened.request.container_id
         self._server.serve(container_id, sockets, self._view(opened))
@@ -107,14 +104,34 @@ def _link(text: str) -> tuple[str, str]:
     return (alias.rpartition("/")[2] or target), target
 
 
-def open_in(paths: Mapping[str, Path]) -> dict[str, Sockets]:
-    """Open sockets in the namespaces of containers. Only for a thread that ends soon.
+def open_here(request: SandboxRequest) -> dns.Sockets:
+    """The container's resolver in the calling thread's namespace. Raises OSError."""
+    if not _serves_names(request):
+        return dns.open_sockets()
+    sockets = dns.open_sockets(port=0)
+    try:
+        dns.redirect(dns.ADDRESS, sockets[0].getsockname()[1])
+    except BaseException:
+        for one in sockets:
+            one.close()
+        raise
+    return sockets
+
+
+def _serves_names(request: SandboxRequest) -> bool:
+    """Whether the container publishes port 53, so that it wants it for itself."""
+    published = {port.container_port for port in request.ports}
+    return 53 in published or bool({"53/tcp", "53/udp"} & set(request.publish_all_exposed))
+
+
+def open_in(wanted: Sequence[tuple[SandboxRequest, Path]]) -> dict[str, dns.Sockets]:
+    """As `open_here` in the namespaces of containers. Only for a thread that ends soon.
 
     Containers whose namespace is gone are left out.
     """
     found = {}
-    for container_id, path in paths.items():
+    for request, path in wanted:
         with contextlib.suppress(OSError):
             namespaces.enter(path)
-            found[container_id] = dns.open_sockets()
+            found[request.container_id] = open_here(request)
     return found

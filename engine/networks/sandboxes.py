@@ -27,7 +27,7 @@ from engine.networks.records import (
     Sandbox,
     SandboxRequest,
 )
-from engine.networks.resolving import Resolving, Sockets, open_in
+from engine.networks.resolving import Resolving, open_here, open_in
 from engine.networks.store import Store
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,9 @@ class Sandboxes:
             resolv_conf = self.resolving.resolv_conf(endpoints)
             sandbox = Sandbox(path, endpoints, bindings, resolv_conf)
             try:
-                inode, sockets = await namespaces.in_thread(lambda: self._build(sandbox, way_out))
+                inode, sockets = await namespaces.in_thread(
+                    lambda: self._build(request, sandbox, way_out)
+                )
             except OSError as error:
                 raise EngineError(f"can't make interfaces: {error.strerror or error}") from error
             undo.pop_all()
@@ -190,7 +192,9 @@ class Sandboxes:
             )
             raise
 
-    def _build(self, sandbox: Sandbox, way_out: str) -> tuple[int, Sockets | None]:
+    def _build(
+        self, request: SandboxRequest, sandbox: Sandbox, way_out: str
+    ) -> tuple[int, dns.Sockets | None]:
         """In a thread of its own: namespace, interfaces, then the ports and the resolver."""
         assert sandbox.netns is not None
         wires = [
@@ -202,7 +206,8 @@ class Sandboxes:
         inode = plumbing.build(self._bridges.channel, sandbox.netns, wires, group)
         try:
             self._publish(sandbox)
-            return inode, dns.open_sockets() if self.resolving.wanted(sandbox.endpoints) else None
+            named = self.resolving.wanted(sandbox.endpoints)
+            return inode, open_here(request) if named else None
         except BaseException:
             namespaces.remove_netns(sandbox.netns)
             raise
@@ -325,13 +330,13 @@ class Sandboxes:
             self._publisher.adopt(sandbox.bindings)
         await asyncio.to_thread(self._restore)
         named = {o.request.container_id: o for o in self.all()}
-        paths = {
-            container_id: opened.sandbox.netns
-            for container_id, opened in named.items()
+        wanted = [
+            (opened.request, opened.sandbox.netns)
+            for opened in named.values()
             if opened.sandbox.netns and self.resolving.wanted(opened.sandbox.endpoints)
-        }
-        if paths:
-            found = await namespaces.in_thread(lambda: open_in(paths))
+        ]
+        if wanted:
+            found = await namespaces.in_thread(lambda: open_in(wanted))
             for container_id, sockets in found.items():
                 self.resolving.started(named[container_id], sockets)
 

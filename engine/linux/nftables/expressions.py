@@ -113,6 +113,11 @@ def verdict(code: int) -> bytes:
     return _expression("immediate", be32(1, _VERDICT_REGISTER), verdict_value(2, code))
 
 
+def constant(register: int, data: bytes) -> bytes:
+    """Load bytes that are known beforehand."""
+    return _expression("immediate", be32(1, register), value(2, data))
+
+
 def destination_nat(family: int, address_register: int, port_register: int) -> bytes:
     """Send the connection to the address and port in the registers."""
     return _expression(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from tests.integration.networks.conftest import Site
@@ -84,3 +86,25 @@ def test_a_name_server_of_its_own_is_asked_for_the_rest(clean_site: Site) -> Non
     assert "SERVFAIL" in asked  # an internal network asks nobody outside
     shown = site.docker("run", "--rm", "--dns", "192.0.2.53", "busybox", "cat", "/etc/resolv.conf")
     assert shown == "nameserver 192.0.2.53"
+
+
+_SERVER = """import socket
+for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    server = socket.socket(socket.AF_INET, kind)
+    server.bind(("0.0.0.0", 53))
+    if kind == socket.SOCK_STREAM:
+        server.listen()
+print("bound")"""
+
+
+def test_a_container_may_be_a_name_server_itself(clean_site: Site) -> None:
+    site = clean_site
+    site.docker("network", "create", "--subnet", "10.98.0.0/24", "shop")
+    sleeper(site, "--name", "names", "--network", "shop", "-p", "18053:53/udp")
+    sleeper(site, "--name", "other", "--network", "shop")
+    for _ in range(2):
+        pid = site.docker("inspect", "names", "-f", "{{.State.Pid}}")
+        argv = ["nsenter", "-t", pid, "-n", "python3", "-c", _SERVER]
+        assert subprocess.run(argv, capture_output=True, text=True).stdout == "bound\n"
+        assert found(site, "names", "other") == ["10.98.0.3"]
+        site.restart(kill=True)
