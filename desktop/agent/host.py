@@ -105,17 +105,11 @@ class Host:
         await self._adopted.wait()
         if self.machine.state is State.PAUSED:
             return
-        self.tunnel.rest(True)
-        try:
-            await self.machine.pause()
-        except Failure:
-            self.tunnel.rest(False)
-            raise
+        await self.machine.pause()
 
     async def resume(self) -> None:
         """Go on after a pause."""
         await self.machine.resume()
-        self.tunnel.rest(False)
 
     async def way_in(self) -> dict[str, Any]:
         """Where the VM's sshd is, for `cove shell`; raises Failure unless it runs."""
@@ -194,6 +188,7 @@ class Host:
         if before.state is not now.state:
             log.info("%s%s", now.state, f": {now.failure}" if now.failure else "")
         self._moved.set()
+        self.tunnel.rest(now.state in (State.PAUSING, State.PAUSED))
         for watcher in list(self._watchers):
             watcher(now)
         if now.state is State.FAILED and now.failure is not None:

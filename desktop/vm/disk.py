@@ -19,7 +19,7 @@ def prepare(path: Path, gib: int) -> bool:
 
     A file larger than asked keeps its size: cutting it would cut the file system in it.
     """
-    _room(path)
+    check_room(path)
     try:
         made = not path.exists()
         # No O_TRUNC: an existing disk is the user's containers and volumes.
@@ -54,7 +54,8 @@ def used_bytes(path: Path) -> int:
         return 0
 
 
-def _room(path: Path) -> None:
+def check_room(path: Path) -> None:
+    """Raise Failure when the disk's file has no room to grow in."""
     try:
         free = shutil.disk_usage(path.parent).free
     except OSError as error:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from desktop.failure import Failure
 from desktop.paths import Home, architecture
 from desktop.settings import Settings
-from desktop.vm import accel, ready, spec
+from desktop.vm import accel, disk, ready, spec
 from desktop.vm.boot import Boot, Died, Link, Silent
 from desktop.vm.console import Console
 from desktop.vm.guest_agent import GuestAgent
@@ -81,6 +81,7 @@ class Machine:
         self._watching: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._disk_full = False
 
     @property
     def qemu(self) -> Qemu | None:
@@ -141,6 +142,9 @@ class Machine:
                 return
             if self.state is not State.PAUSED:
                 raise Failure("The VM can't be resumed now.", f"It is {self.state}.")
+            if self._disk_full:
+                await asyncio.to_thread(disk.check_room, self._home.disk)
+                self._disk_full = False
             await self._running().execute("cont")
             self._set(State.RUNNING)
         with suppress(Failure):  # a clock that is behind is no reason to refuse the connection
@@ -180,6 +184,19 @@ class Machine:
             await self._power_off(qemu, ask=spoke)
         await self._clear()
         self._set(State.STOPPED)
+
+    def _heard(self, event: str, data: Mapping[str, Any]) -> None:
+        """An event of QEMU's: it stops the VM by itself when a write finds the host's disk full."""
+        if event == "BLOCK_IO_ERROR" and data.get("action") == "stop":
+            full = bool(data.get("nospace"))
+            if self.state is State.RUNNING and not self._disk_full:
+                why = "this computer's disk is full" if full else f"{data.get('reason')}"
+                self._disk_full = full
+                self._tell(
+                    f"The VM was paused, because its disk can't be written: {why}. Make room; "
+                    "then any docker command, or `cove start`, wakes it. Nothing is lost."
+                )
+                self._set(State.PAUSED)
 
     def _running(self) -> Qemu:
         if self._qemu is None:
@@ -410,6 +427,7 @@ class Machine:
     async def _watch_running(self) -> None:
         """While it runs: the console each second, the end of QEMU, a host that slept."""
         qemu = self._running()
+        qemu.heard = self._heard
         assert self.readiness is not None
         powered_off = False
         drift = time.time() - time.monotonic()

@@ -125,6 +125,8 @@ class Qemu:
         self._client: QMPClient | None = None
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._watcher: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self.heard: Callable[[str, Mapping[str, Any]], None] = lambda event, data: None
 
     @property
     def pid(self) -> int:
@@ -257,9 +259,21 @@ class Qemu:
         async with asyncio.timeout(MONITOR_SECONDS):
             await client.connect(str(self._path))
         self._client = client
+        self._listener = asyncio.create_task(self._listen(client), name="listen to QEMU")
+
+    async def _listen(self, client: QMPClient) -> None:
+        """Pass QEMU's events on; unread they would pile up."""
+        async for message in client.events:
+            data = message.get("data", {})
+            self.heard(str(message["event"]), data if isinstance(data, dict) else {})
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
+        if self._listener is not None:
+            self._listener.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listener
+            self._listener = None
         if client is not None:
             with suppress(Exception):  # whatever ended the connection has been heard already
                 await client.disconnect()

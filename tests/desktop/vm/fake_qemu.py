@@ -86,6 +86,10 @@ def serve(connection: socket.socket) -> None:
             os._exit(0)
         if command == "quit":
             os._exit(0)
+        if command == "stop" and os.environ.get("COVE_FAKE_FULL") == "1":
+            data = {"action": "stop", "nospace": True, "reason": "No space left on device"}
+            stamp = {"seconds": 1, "microseconds": 2}
+            send({"event": "BLOCK_IO_ERROR", "data": data, "timestamp": stamp})
 
 
 def hang_up(listener: socket.socket) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -236,6 +237,26 @@ async def test_qemu_that_is_killed_is_a_failure_with_its_signal(bench: Bench) ->
     assert bench.machine.failure is not None
     assert "SIGKILL" in bench.machine.failure.why
     await bench.machine.start(SETTINGS)
+    assert bench.machine.state is State.RUNNING
+
+
+async def test_a_full_disk_of_the_host_pauses_the_vm(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVE_FAKE_FULL", "1")
+    bench.play(BOOTS)
+    await bench.machine.start(SETTINGS)
+    await asyncio.sleep(0)  # the watcher begins to listen
+    assert bench.machine.qemu is not None
+    await bench.machine.qemu.execute("stop")  # the fake QEMU then tells of a full disk
+    await until(lambda: bench.machine.state is State.PAUSED)
+    assert "disk is full" in bench.machine.notices[0]
+    usage = shutil.disk_usage(bench.home.path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    with pytest.raises(Failure, match="no room"):
+        await bench.machine.resume()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 40))
+    await bench.machine.resume()
     assert bench.machine.state is State.RUNNING
 
 
