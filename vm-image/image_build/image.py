@@ -131,7 +131,6 @@ def make(
         "inputs": inputs,
         "kernel": {"version": release, "modules": sorted(modules)},
         "cmdline": plan.cmdline,
-        "cmdline_emulated": " ".join(plan["kernel"]["emulated"]),
         "files": {name: measure(made / name) for name in FILES},
         "wheels": [wheel.name for wheel in wheels],
         "packages": packages.versions,
