@@ -67,6 +67,19 @@ class Firewall:
         table = name or self.name
         nft.commit(self._channel, [nft.add_table(table), nft.delete_table(table)])
 
+    def obstacles(self) -> list[str]:
+        """Chains of others that drop what containers send outside, as `table chain`.
+
+        No rule of ours can let through what another chain drops, and theirs aren't touched.
+        """
+        found = nft.dropping(self._channel, nft.FORWARD)
+        families = {1: "inet", 2: "ip"}
+        return [
+            f"{families[family]} {table} {chain}"
+            for family, table, chain in found
+            if family in families
+        ]
+
     def add_bridge(self, bridge: BridgeRules) -> None:
         """Let a new bridge in."""
         nft.commit(self._channel, self._bridge(bridge))

@@ -54,7 +54,8 @@ class Publisher:
         self, request: PortRequest, endpoint: Endpoint, default_ip: str
     ) -> list[Binding]:
         """One request, on all its addresses with the same number."""
-        first, *others = _addresses(request, endpoint, default_ip)
+        relayed = self.host is not None
+        first, *others = _addresses(request, endpoint, default_ip, relayed=relayed)
         for left in reversed(range(_ATTEMPTS)):
             taken = [await self._take_one(request, *first)]
             number = taken[0].host_port
@@ -148,21 +149,27 @@ def _binding(
     )
 
 
-def _addresses(request: PortRequest, endpoint: Endpoint, default_ip: str) -> list[tuple[str, str]]:
-    """Host addresses to publish on, each with the container's address of the same version."""
+def _addresses(
+    request: PortRequest, endpoint: Endpoint, default_ip: str, *, relayed: bool
+) -> list[tuple[str, str]]:
+    """Host addresses to publish on, each with the container's address that answers there.
+
+    `relayed`: the user's machine takes connections itself, so the versions need not match.
+    """
     host_ip = request.host_ip
+    four, six = endpoint.ipv4, endpoint.ipv6
     if not host_ip:
-        pairs = [(default_ip, endpoint.ipv4)] if endpoint.ipv4 else []
-        if endpoint.ipv6 and default_ip in _ANY:
-            pairs.append(("::", endpoint.ipv6))
-        if not pairs:
+        pairs = [(default_ip, four or six)] if four or relayed else []
+        if six and not relayed and default_ip in _ANY:
+            pairs.append(("::", six))
+        if not pairs or not pairs[0][1]:
             raise BadRequest(f"can't publish {request.key}: the container has no address for it")
         return pairs
     try:
         version = ipaddress.ip_address(host_ip).version
     except ValueError as error:
         raise BadRequest(f"invalid IP address: {host_ip}") from error
-    target = endpoint.ipv4 if version == 4 else endpoint.ipv6
+    target = (four or six) if relayed else (four if version == 4 else six)
     if not target:
         raise BadRequest(
             f"can't publish {request.key} on {host_ip}: the container has no IPv{version} address"

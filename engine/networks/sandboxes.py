@@ -353,6 +353,13 @@ class Sandboxes:
             if network.bridge:
                 self._bridges.ensure(network)
         self.rebuild_rules()
+        for chain in self._firewall.obstacles():
+            _log.warning(
+                "the nftables chain %s drops what is forwarded: containers may not reach the "
+                "outside, and others not their published ports. Accept %s there",
+                chain,
+                self._store.named("bridge")[0].bridge,
+            )
         self._bind_again()
 
     def _bind_again(self) -> None:

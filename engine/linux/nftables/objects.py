@@ -24,7 +24,7 @@ _SUBSYSTEM = 10
 _BATCH_BEGIN = 16
 _BATCH_END = 17
 _NEWTABLE, _GETTABLE, _DELTABLE = 0, 1, 2
-_NEWCHAIN = 3
+_NEWCHAIN, _GETCHAIN = 3, 4
 _NEWRULE = 6
 _NEWSET = 9
 _NEWSETELEM, _GETSETELEM, _DELSETELEM = 12, 13, 14
@@ -92,6 +92,20 @@ def add_chain(table: str, name: str, hook: Hook) -> Message:
     where = nested(4, be32(1, hook.number), be32(2, hook.priority & 0xFFFFFFFF))
     parts = (text(1, table), text(3, name), where, be32(5, 1), text(7, hook.kind))
     return _message(_NEWCHAIN, NLM_F_CREATE, *parts, about=f"add chain {name}")
+
+
+def dropping(channel: Channel, hook: int) -> list[tuple[int, str, str]]:
+    """Chains at a hook that drop what they say nothing about: (family, table, chain)."""
+    found = []
+    for reply in channel.ask(_message(_GETCHAIN, NLM_F_DUMP, about="list chains", family=0)):
+        chain = attributes(reply.body[4:])
+        place = attributes(chain.get(4, b""))
+        if 5 not in chain or int.from_bytes(place.get(1, b""), "big") != hook:
+            continue
+        if chain.get(7, b"").startswith(b"filter") and int.from_bytes(chain[5], "big") == 0:
+            table, name = (chain[key].rstrip(b"\0").decode(errors="replace") for key in (1, 3))
+            found.append((reply.body[0], table, name))
+    return found
 
 
 def add_rule(table: str, chain: str, *expressions: bytes) -> Message:

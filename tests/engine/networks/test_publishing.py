@@ -114,3 +114,12 @@ async def test_in_a_vm_a_refusal_gives_the_vms_port_back(ports: Ports) -> None:
     assert not ports._held
     (binding,) = await publisher.take([PortRequest(80, "tcp", "", 40081, 40083)], FOUR, "0.0.0.0")
     assert binding.host_port == 40083
+
+
+async def test_in_a_vm_the_versions_of_both_sides_need_not_match(ports: Ports) -> None:
+    publisher = Publisher(ports)
+    publisher.host = Desktop()
+    wanted = [PortRequest(80, "tcp", "::1", 40084, 40084), PortRequest(81)]
+    six, plain = await publisher.take(wanted, BOTH, "0.0.0.0")
+    assert (six.host_ip, six.container_ip) == ("::1", "172.30.0.2")
+    assert (plain.host_ip, plain.container_ip) == ("0.0.0.0", "172.30.0.2")
