@@ -1,0 +1,285 @@
+"""The engine is killed again and again while eight clients work; nothing promised is lost.
+
+COVE_KILLS says how often (20 unless set; 100 and more belong into a run of its own).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.native import NativeEngine, new_engine
+
+pytestmark = pytest.mark.root
+
+KILLS = int(os.environ.get("COVE_KILLS", "20"))
+CLIENTS = 8
+LINES = "i=0; while :; do i=$((i+1)); echo $i; usleep 20000; done"
+
+
+@pytest.fixture
+def engine() -> Iterator[NativeEngine]:
+    engine = new_engine()
+    try:
+        engine.start()
+        engine.seed()
+        yield engine
+    finally:
+        engine.clean()
+
+
+class Gone(Exception):
+    """The engine died under a request: nobody knows whether it was done."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """One request a connection: nothing is left open when the engine dies under it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("engine", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(str(self._path))
+
+
+def ask(engine: NativeEngine, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    """Status and body of an answer. Raises Gone."""
+    try:
+        with closing(_Connection(engine.socket)) as connection:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Gone from error
+
+
+@dataclass
+class Client:
+    """One client's work, and what the engine promised it."""
+
+    engine: NativeEngine
+    number: int
+    kept: dict[str, str] = field(default_factory=dict)  # id: its name, as acknowledged
+    removed: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)  # a removal or rename without an answer
+    complaints: list[str] = field(default_factory=list)
+    rounds: int = 0
+
+    @property
+    def seen(self) -> set[str]:
+        """Every container that this client ever heard of."""
+        return {*self.kept, *self.removed, *self.unsure}
+
+    def do(self, method: str, path: str, *expected: int, body: Any = None) -> Any:
+        """The answer; anything but an expected status is written down. Raises Gone."""
+        status, text = ask(self.engine, method, path, body)
+        if status not in expected:
+            self.complaints.append(f"{method} {path}: {status} {text[:300]!r}")
+        return json.loads(text) if text.startswith(b"{") else text
+
+    def work(self, ending: threading.Event) -> None:
+        """Rounds of a container's life, until told to end; each may break off anywhere."""
+        while not ending.is_set():
+            with suppress(Gone):
+                self._round()
+                self.rounds += 1
+            time.sleep(0.02)
+
+    def _round(self) -> None:
+        code = random.randrange(1, 100)
+        name = f"k{self.number}-{uuid4().hex[:12]}"
+        script = f"echo out; sleep 0.2; echo err >&2; exit {code}"
+        config = {"Image": "busybox", "Cmd": ["sh", "-c", script]}
+        id = self.do("POST", f"/containers/create?name={name}", 201, body=config)["Id"]
+        self.kept[id] = name
+        self._started(id)
+        self._exec(id)
+        self._renamed(id)
+        ended = self.do("POST", f"/containers/{id}/wait", 200)
+        # 137: the engine was killed in the middle of the start that it then undid
+        if ended["StatusCode"] != code:
+            self.complaints.append(f"{id[:12]} ended with {ended} instead of {code}")
+        logged = self.do("GET", f"/containers/{id}/logs?stdout=1&stderr=1", 200)
+        if logged != frames((1, b"out\n"), (2, b"err\n")):
+            self.complaints.append(f"{id[:12]} logged {logged!r}")
+        if random.random() < 0.9:
+            self._removed(id)
+
+    def _started(self, id: str) -> None:
+        while True:
+            try:
+                self.do("POST", f"/containers/{id}/start", 204, 304)
+                return
+            except Gone:
+                time.sleep(0.1)
+                if self._status(id) not in ("created", "exited"):
+                    return
+                if self._inspect(id)["State"]["StartedAt"] > "0002" and not self._undone(id):
+                    return
+
+    def _undone(self, id: str) -> bool:
+        return bool(self._inspect(id)["State"]["ExitCode"] == 137)
+
+    def _status(self, id: str) -> str:
+        return str(self._inspect(id)["State"]["Status"])
+
+    def _inspect(self, id: str) -> Any:
+        while True:
+            try:
+                return self.do("GET", f"/containers/{id}/json", 200)
+            except Gone:
+                time.sleep(0.05)
+
+    def _exec(self, id: str) -> None:
+        # 409: it has ended already
+        made = self.do("POST", f"/containers/{id}/exec", 201, 409, body={"Cmd": ["true"]})
+        if "Id" in made:
+            started = f"/exec/{made['Id']}/start"
+            status, text = ask(self.engine, "POST", started, {"Detach": True})
+            # the container may end at this moment; dockerd answers 500 or 409 then, too
+            if status not in (200, 409, 404) and self._status(id) == "running":
+                self.complaints.append(f"exec: {status} {text[:300]!r}")
+
+    def _renamed(self, id: str) -> None:
+        name = f"r{self.number}-{uuid4().hex[:12]}"
+        try:
+            self.do("POST", f"/containers/{id}/rename?name={name}", 204)
+        except Gone:
+            self.kept[id] = ""
+            raise
+        self.kept[id] = name
+
+    def _removed(self, id: str) -> None:
+        del self.kept[id]
+        self.unsure.add(id)
+        self.do("DELETE", f"/containers/{id}?force=1", 204)
+        self.unsure.discard(id)
+        self.removed.add(id)
+
+
+def frames(*pieces: tuple[int, bytes]) -> bytes:
+    """Output as the API multiplexes it."""
+    return b"".join(struct.pack(">BxxxL", stream, len(data)) + data for stream, data in pieces)
+
+
+@pytest.mark.timeout(60 + KILLS * 8)
+def test_kills_under_load(engine: NativeEngine) -> None:
+    engine.docker("run", "-d", "--name", "steady", "busybox", "sh", "-c", LINES)
+    steady = json.loads(engine.docker("inspect", "steady").stdout)[0]
+    ending = threading.Event()
+    clients = [Client(engine, number) for number in range(CLIENTS)]
+    threads = [threading.Thread(target=client.work, args=(ending,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(KILLS):
+            time.sleep(random.uniform(0.05, 0.6))
+            engine.restart(kill=True)
+        time.sleep(1)
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join(40)
+    rounds = sum(client.rounds for client in clients)
+    print(f"{KILLS} kills, {rounds} whole rounds of {CLIENTS} clients")
+    assert [complaint for client in clients for complaint in client.complaints] == []
+    assert rounds > KILLS // 4
+    check_promises(engine, clients, steady)
+    check_nothing_leaked(engine, clients, {steady["Id"]})
+    ids = engine.docker("ps", "-aq").stdout.split()
+    engine.docker("rm", "-f", *ids)
+    check_nothing_leaked(engine, clients, set())
+
+
+def check_promises(engine: NativeEngine, clients: list[Client], steady: Any) -> None:
+    """Records are as acknowledged; what ran all the time still does, its log has no hole."""
+    rows = engine.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}}").stdout
+    names = dict(row.split() for row in rows.splitlines())
+    for client in clients:
+        assert not client.removed & set(names)
+        for id, name in client.kept.items():
+            assert id in names and name in (names[id], "")
+    now = json.loads(engine.docker("inspect", "steady").stdout)[0]
+    assert now["State"]["Running"] and now["State"]["Pid"] == steady["State"]["Pid"]
+    lines = [int(line) for line in engine.docker("logs", "steady").stdout.split()]
+    assert lines == list(range(1, len(lines) + 1)) and len(lines) > 50
+
+
+def check_nothing_leaked(engine: NativeEngine, clients: list[Client], live: set[str]) -> None:
+    """Nothing on this machine is of a container but what belongs to the live ones."""
+    seen = {id for client in clients for id in client.seen} | live
+    kept = set(engine.docker("ps", "-aq", "--no-trunc").stdout.split())
+    bridge = engine.docker("network", "inspect", "bridge").stdout
+    port = json.loads(bridge)[0]["Options"]["com.docker.network.bridge.name"]
+    soon(lambda: ids_of(engine.root / "containers"), kept)
+    soon(lambda: ids_of(engine.root / "snapshots"), kept)
+    soon(lambda: monitored(engine), live)
+    soon(lambda: mounted(engine), live)
+    soon(lambda: ids_of(engine.root / "run/netns"), live)
+    soon(lambda: ids_of(engine.root / "run/bundles"), live)
+    soon(lambda: len(os.listdir(f"/sys/class/net/{port}/brif")), len(live))
+    soon(lambda: cgroups_of(seen), live)
+
+
+def soon(look: Callable[[], Any], wanted: Any) -> None:
+    """What is cleared in the background is cleared within seconds."""
+    deadline = time.monotonic() + 8
+    while (found := look()) != wanted:
+        if time.monotonic() > deadline:
+            assert found == wanted
+        time.sleep(0.1)
+
+
+def ids_of(folder: Path) -> set[str]:
+    """Names of 64 hexadecimal digits in a folder."""
+    return {entry.name for entry in folder.iterdir() if len(entry.name) == 64}
+
+
+def mounted(engine: NativeEngine) -> set[str]:
+    """The containers that have mounts in the engine's namespace."""
+    assert engine.process is not None
+    lines = Path(f"/proc/{engine.process.pid}/mountinfo").read_text().splitlines()
+    below = f"{engine.root}/containers/"
+    targets = [line.split()[4] for line in lines]
+    return {one.removeprefix(below).split("/")[0] for one in targets if one.startswith(below)}
+
+
+def cgroups_of(ids: set[str]) -> set[str]:
+    """Those of `ids` that have a cgroup in any hierarchy."""
+    found = set()
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        found |= ids & set(names)
+        if folder.endswith("/cove"):
+            names.clear()
+    return found
+
+
+def monitored(engine: NativeEngine) -> set[str]:
+    """The ids of the containers that a conmon of this engine watches."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"conmon") and os.fsencode(engine.root) in b" ".join(words):
+                found.add(words[words.index(b"-c") + 1].decode())
+    return found
