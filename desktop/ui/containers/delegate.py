@@ -87,7 +87,7 @@ class Delegate(RowDelegate):
         icons.draw(painter, name, c.text2, rect.x() + 11, rect.center().y() - 6.5, 14)
         x = rect.x() + 31
         count = f"{group.running} of {group.total}"
-        room = rect.right() - _EDGE - text_width(count, 12) - 10
+        room = rect.right() - _EDGE - text_width(count, 12, tabular=True) - 10
         area = QRectF(x, rect.y(), max(0.0, room - x), rect.height())
         used = text(painter, area, group.title, c.text, weight=600)
         rest = area.adjusted(used + 8, 0, 0, 0)

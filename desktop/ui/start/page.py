@@ -264,6 +264,7 @@ class StartPage(QWidget):
         self._main.setVisible(not attached and not moving and not failed and (idle or running))
         self._main.relabel({State.RUNNING: "Stop", State.PAUSED: "Resume"}.get(
             status.state, "Start"))  # fmt: skip
+        self._main.restyle(*(PLAIN, "square") if running else (PRIMARY, "play"))
         self._second.setVisible(running and not attached)
         self._second.setEnabled(not self._machine.asking)
         self._main.setEnabled(not self._machine.asking)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QPointF, QRectF, QSize, QTimer
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QTimer
+from PySide6.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from desktop.agent.protocol import Progress, Requirement
 from desktop.client import words
@@ -45,6 +45,14 @@ class Steps(QWidget):
         if resized:
             self.updateGeometry()
         self.update()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            number = event.pos().y() // STEP
+            detail = self._steps[number].detail if 0 <= number < len(self._steps) else ""
+            QToolTip.showText(event.globalPos(), detail, self)
+            return True
+        return super().event(event)
 
     def sizeHint(self) -> QSize:
         return QSize(520, len(self._steps) * STEP)

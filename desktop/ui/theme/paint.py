@@ -215,9 +215,11 @@ def nice_top(value: float) -> float:
     return 10 * power
 
 
-def text_width(value: str, size: float = 13, weight: int = 400, *, mono: bool = False) -> float:
-    """How wide one line is."""
-    return metrics(size, weight, mono=mono).horizontalAdvance(value)
+def text_width(
+    value: str, size: float = 13, weight: int = 400, *, mono: bool = False, tabular: bool = False
+) -> float:
+    """How wide one line is; `tabular` for text that is drawn at the right."""
+    return metrics(size, weight, mono=mono, tabular=tabular).horizontalAdvance(value)
 
 
 __all__ = ["CENTER", "LEFT", "RIGHT", "chip", "elide_path", "graph", "line", "meter"]

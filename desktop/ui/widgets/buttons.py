@@ -75,6 +75,12 @@ class Button(_Base):
         if kind == LINK:
             self.setCursor(Qt.CursorShape.PointingHandCursor)
 
+    def restyle(self, kind: str, icon: str) -> None:
+        """Another kind and icon: the same place may mean something else now."""
+        self._kind, self._icon = kind, icon
+        self.updateGeometry()
+        self.update()
+
     def relabel(self, label: str) -> None:
         """Change the word and the size with it."""
         if label != self.text():

@@ -51,7 +51,7 @@ class Chart(QWidget):
         rounded(painter, QRectF(self.rect()), 10, c.window, c.line)
         head = QRectF(14, 8, self.width() - 28, 24)
         text(painter, head, self._title, c.text2)
-        detail = text_width(self._detail, 13)
+        detail = text_width(self._detail, 13, tabular=True)
         if self._detail and self.width() > 230:
             text(painter, head, self._detail, c.text2, align=RIGHT)
             head = head.adjusted(0, 0, -detail - 5, 0)

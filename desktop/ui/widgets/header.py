@@ -73,7 +73,10 @@ class Header(QWidget):
         self._back.clicked.connect(self.back)
         self._back.hide()
         self.row.addWidget(self._back)
-        self.row.addSpacing(6)
+        self._gap = QWidget()
+        self._gap.setFixedWidth(4)
+        self._gap.hide()
+        self.row.addWidget(self._gap)
         self.title = Title()
         self.row.addWidget(self.title, 1)
         outer.addWidget(strip)
@@ -82,6 +85,7 @@ class Header(QWidget):
     def show_back(self, show: bool) -> None:
         """Show the way back."""
         self._back.setVisible(show)
+        self._gap.setVisible(show)
 
     def add(self, widget: QWidget) -> None:
         """Put a button at the right end."""

@@ -9,6 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from desktop.client import words
 from desktop.ui.theme import icons
 from desktop.ui.theme.current import colors, paint_surface, qcolor
 from desktop.ui.theme.fonts import font
@@ -129,14 +130,14 @@ class Card(_Ringed):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def tell(self, words: CardWords) -> None:
+    def tell(self, said: CardWords) -> None:
         """Show this."""
-        if words != self.words:
+        if said != self.words:
             before = self.sizeHint()
-            self.words = words
+            self.words = said
             resized = self.sizeHint() != before
-            self.setAccessibleName(f"Machine: {words.head}. {words.detail}")
-            self.setToolTip(f"{words.head}. {words.detail or words.note}".strip())
+            self.setAccessibleName(f"Machine: {said.head}. {said.detail}")
+            self.setToolTip(f"{said.head}. {said.detail or said.note}".strip())
             if resized:
                 self.updateGeometry()
             self.update()
@@ -160,16 +161,23 @@ class Card(_Ringed):
         rounded(painter, box, 10, c.window, c.line)
         self._mark(painter, QPointF(box.x() + 16, box.y() + 19))
         head = QRectF(box.x() + 28, box.y() + 9, box.width() - 40, 20)
-        note = text_width(said.note, 11)
+        note = text_width(said.note, 11, tabular=True)
         text(painter, head.adjusted(0, 0, -note - 6, 0), said.head, c.text, weight=600)
         text(painter, head, said.note, c.text2, size=11, align=RIGHT)
         inner = QRectF(box.x() + 12, box.y() + 33, box.width() - 24, 16)
         if said.cores:
             cpu = said.cpu / said.cores
-            self._number(painter, inner, "CPU", f"{said.cpu:.1f}", f" of {said.cores} cores", cpu)
+            self._number(
+                painter,
+                inner,
+                "CPU",
+                f"{said.cpu:.1f}",
+                f"of {words.count(said.cores, 'core')}",
+                cpu,
+            )
             share = said.memory / said.memory_total if said.memory_total else 0.0
             used = f"{said.memory / 1e9:.1f}"
-            whole = f" of {said.memory_total / 1e9:.0f} GB"
+            whole = f"of {said.memory_total / 1e9:.0f} GB"
             self._number(painter, inner.translated(0, 31), "Memory", used, whole, share)
         elif said.detail:
             painter.setPen(Qt.PenStyle.NoPen)
@@ -190,7 +198,7 @@ class Card(_Ringed):
         c = colors()
         text(painter, area, name, c.text2, size=11)
         text(painter, area, rest, c.text2, size=11, align=RIGHT)
-        left = area.adjusted(0, 0, -text_width(rest, 11), 0)
+        left = area.adjusted(0, 0, -text_width(rest, 11, tabular=True) - 3, 0)
         text(painter, left, bold, c.text, size=11, weight=600, align=RIGHT)
         color = c.err_dot if share > 0.95 else c.warn_dot if share > 0.8 else c.chart
         meter(painter, QRectF(area.x(), area.bottom() + 3, area.width(), 4), share, color)

@@ -196,9 +196,9 @@ class LogPane(QWidget):
         one = self._container
         buffer = self.buffer
         choices = [Choice("all", "All")]
-        choices.append(Choice("warn", "Warnings", buffer.warnings))
-        choices.append(Choice("error", "Errors", buffer.errors, alarm=True))
-        self._levels.set_items(choices if self.width() > 560 else choices[:1])
+        choices.append(Choice("warn", "Warn", buffer.warnings))
+        choices.append(Choice("error", "Error", buffer.errors, alarm=True))
+        self._levels.set_items(choices if self.width() > 480 else choices[:1])
         empty = not buffer.lines and (self._ended or one is None or self._task is not None)
         if empty and one is not None:
             self._empty.tell("scroll-text", "Nothing written yet", _silence(one))
