@@ -125,7 +125,9 @@ class Restorer:
             if container.id not in folders or container.id not in keys:
                 _log.warning("container %s has lost its files: removed", container.name)
                 await self._store.forget(container)
-        for id in self._neighbours.runtime.known() - known:
+        # an end was written down, but the engine was killed before it had cleaned up
+        ended = {container.id for container in self._store if not _may_run(container)}
+        for id in self._neighbours.runtime.known() - (known - ended):
             await self._neighbours.runtime.delete(id)
             await self._neighbours.networks.close(id)
         for id in folders - known:
