@@ -57,9 +57,9 @@ class Joining:
             opened.request, endpoints={**_real(opened.request.endpoints), network.name: settings}
         )
         link = _free_link(sandbox.endpoints)
-        endpoint = self._sandboxes.endpoint(request, network, settings, link)
+        endpoint = self._sandboxes.endpoints.plan(request, network, settings, link)
         endpoints = {**self._without_none(sandbox.endpoints), network.name: endpoint}
-        default = self._sandboxes.way_out(request, endpoints) == network.name
+        default = self._sandboxes.endpoints.way_out(request, endpoints) == network.name
         path = sandbox.netns
         group = self._identity.group
 
@@ -67,14 +67,14 @@ class Joining:
         first = resolving.wanted(endpoints) and not resolving.serves(request.container_id)
 
         def work() -> dns.Sockets | None:
-            wire = self._sandboxes.wire(network, endpoint, default)
+            wire = self._sandboxes.endpoints.wire(network, endpoint, default)
             plumbing.attach(self._bridges.channel, path, wire, group)
             return open_here(request) if first else None
 
         try:
             sockets = await namespaces.in_thread(work)
         except BaseException as error:
-            self._sandboxes.release(network, endpoint)
+            self._sandboxes.endpoints.release(network, endpoint)
             if isinstance(error, OSError):
                 reason = error.strerror or str(error)
                 raise EngineError(f"can't make an interface: {reason}") from error
@@ -102,9 +102,9 @@ class Joining:
         opened.request = replace(opened.request, endpoints=configs)
         await self._sandboxes.settle(opened, endpoints)
         await asyncio.to_thread(self._detach, gone)
-        self._sandboxes.release(network, gone)
+        self._sandboxes.endpoints.release(network, gone)
         path = opened.sandbox.netns
-        way_out = self._sandboxes.way_out(opened.request, endpoints)
+        way_out = self._sandboxes.endpoints.way_out(opened.request, endpoints)
         if path is not None and way_out:
             await namespaces.in_thread(lambda: plumbing.route(path, endpoints[way_out]))
         return opened.sandbox

@@ -11,8 +11,8 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.linux import namespaces
 from engine.networks import dns, plumbing, resolver
-from engine.networks.addresses import mac_of
-from engine.networks.bridges import Bridges, filtered, mtu_of, rules_of, talks
+from engine.networks.bridges import Bridges, rules_of
+from engine.networks.endpoints import Endpoints, names_of
 from engine.networks.firewall import Firewall
 from engine.networks.identity import Identity
 from engine.networks.network import Network
@@ -22,7 +22,6 @@ from engine.networks.reaper import Reaper
 from engine.networks.records import (
     Binding,
     Endpoint,
-    EndpointConfig,
     PortRequest,
     Sandbox,
     SandboxRequest,
@@ -47,6 +46,7 @@ class Sandboxes:
         publisher: Publisher,
     ) -> None:
         self.resolving = Resolving(store)
+        self.endpoints = Endpoints(identity, store, bridges)
         self._locks: dict[str, asyncio.Lock] = {}
         self._folder = run / "netns"
         self._identity = identity
@@ -104,10 +104,10 @@ class Sandboxes:
             endpoints: dict[str, Endpoint] = {}
             for name, config in request.endpoints.items():
                 network = networks[name]
-                endpoint = self.endpoint(request, network, config, f"eth{len(endpoints)}")
-                undo.callback(self.release, network, endpoint)
+                endpoint = self.endpoints.plan(request, network, config, f"eth{len(endpoints)}")
+                undo.callback(self.endpoints.release, network, endpoint)
                 endpoints[network.name] = endpoint
-            way_out = self.way_out(request, endpoints)
+            way_out = self.endpoints.way_out(request, endpoints)
             bindings = await self._take_ports(request, endpoints, way_out)
             undo.callback(self._publisher.give_back, bindings)
             path = self._folder / request.container_id
@@ -125,55 +125,6 @@ class Sandboxes:
         if sockets:
             self.resolving.started(opened, sockets)
         return opened.sandbox
-
-    def endpoint(
-        self, request: SandboxRequest, network: Network, config: EndpointConfig, link: str
-    ) -> Endpoint:
-        """Addresses in a network for a container. Raises EngineError."""
-        endpoint_id = secrets.token_hex(32)
-        if network.driver == "null":
-            return Endpoint(endpoint_id, network.id)
-        spaces = self._store.spaces(network)
-        ipv4, prefix4, gateway4 = spaces.take(4, config.ipv4)
-        try:
-            ipv6, prefix6, gateway6 = spaces.take(6, config.ipv6)
-        except BaseException:
-            if ipv4:
-                spaces.release(ipv4)
-            raise
-        return Endpoint(
-            id=endpoint_id,
-            network_id=network.id,
-            mac=config.mac.lower().replace("-", ":") or mac_of(ipv4, ipv6),
-            ipv4=ipv4,
-            prefix4=prefix4,
-            gateway4="" if network.internal else gateway4,
-            ipv6=ipv6,
-            prefix6=prefix6,
-            gateway6="" if network.internal else gateway6,
-            host_link=self._identity.veth(endpoint_id),
-            link=link,
-            names=names_of(request, config),
-        )
-
-    def release(self, network: Network, endpoint: Endpoint) -> None:
-        """Take an endpoint's addresses back."""
-        with contextlib.suppress(KeyError):
-            spaces = self._store.spaces(network)
-            for address in (endpoint.ipv4, endpoint.ipv6):
-                if address:
-                    spaces.release(address)
-
-    def way_out(self, request: SandboxRequest, endpoints: Mapping[str, Endpoint]) -> str:
-        """The network that the default route goes through: the highest priority, then by name."""
-        configs = {self._store.resolve(name).name: c for name, c in request.endpoints.items()}
-        ways = [name for name, one in endpoints.items() if one.gateway4 or one.gateway6]
-
-        def order(name: str) -> tuple[int, str]:
-            config = configs.get(name)
-            return (-(config.gw_priority if config else 0), name)
-
-        return min(ways, key=order, default="")
 
     async def _take_ports(
         self, request: SandboxRequest, endpoints: Mapping[str, Endpoint], way_out: str
@@ -198,7 +149,7 @@ class Sandboxes:
         """In a thread of its own: namespace, interfaces, then the ports and the resolver."""
         assert sandbox.netns is not None
         wires = [
-            self.wire(self._store.resolve(one.network_id), one, name == way_out)
+            self.endpoints.wire(self._store.resolve(one.network_id), one, name == way_out)
             for name, one in sandbox.endpoints.items()
             if one.host_link
         ]
@@ -223,17 +174,6 @@ class Sandboxes:
         bindings = [one for opened in self.all() for one in opened.sandbox.bindings]
         self._firewall.rebuild(rules, self._publisher.in_force(bindings))
 
-    def wire(self, network: Network, endpoint: Endpoint, default: bool) -> plumbing.Wire:
-        """An interface to be made, below a bridge that is there."""
-        return plumbing.Wire(
-            endpoint=endpoint,
-            bridge=self._bridges.ensure(network),
-            mtu=mtu_of(network),
-            isolated=not talks(network),
-            reflected=default and filtered(),
-            default=default,
-        )
-
     def members(self, network: Network) -> Iterator[tuple[Opened, Endpoint]]:
         """The open sandboxes that are in a network."""
         for opened in self.all():
@@ -243,7 +183,7 @@ class Sandboxes:
 
     async def settle(self, opened: Opened, endpoints: Mapping[str, Endpoint]) -> None:
         """Endpoints of a running container have changed: its published ports follow."""
-        way_out = self.way_out(opened.request, endpoints)
+        way_out = self.endpoints.way_out(opened.request, endpoints)
         before = replace(opened.sandbox, resolv_conf=self.resolving.resolv_conf(endpoints))
         addresses = {a for one in endpoints.values() for a in (one.ipv4, one.ipv6)}
         if all(binding.container_ip in addresses for binding in before.bindings) and (
@@ -290,7 +230,7 @@ class Sandboxes:
         self._publisher.give_back(opened.sandbox.bindings)
         for endpoint in opened.sandbox.endpoints.values():
             with contextlib.suppress(EngineError):
-                self.release(self._store.resolve(endpoint.network_id), endpoint)
+                self.endpoints.release(self._store.resolve(endpoint.network_id), endpoint)
         return opened
 
     async def stop(self) -> None:
@@ -387,9 +327,3 @@ def _requests(request: SandboxRequest) -> Iterable[PortRequest]:
         if key not in asked:
             number, _, protocol = key.partition("/")
             yield PortRequest(int(number), protocol or "tcp")
-
-
-def names_of(request: SandboxRequest, config: EndpointConfig) -> tuple[str, ...]:
-    """The names that a container answers to in a network, each once (`DNSNames` of the API)."""
-    wanted = (request.name, *config.aliases, request.container_id[:12], request.hostname)
-    return tuple(dict.fromkeys(filter(None, wanted)))
