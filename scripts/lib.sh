@@ -1,6 +1,9 @@
 # Set-up shared by the scripts: system packages, the virtual environment, the VM image. Source it.
 # shellcheck shell=bash
 
+# Without kept byte code every start compiles the engine and the desktop anew.
+unset PYTHONDONTWRITEBYTECODE
+
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$repo/.venv
 
