@@ -11,10 +11,12 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QWidget
 
 from desktop.agent.client import State
-from desktop.client import words
+from desktop.client import operations, words
+from desktop.client.rows import Container
 from desktop.ui.containers.page import ContainersPage
 from desktop.ui.layout import Layout
 from desktop.ui.machine import Machine, problem_of
+from desktop.ui.palette import Command, Palette, of_container, of_image
 from desktop.ui.session import UNDO_SECONDS, Session
 from desktop.ui.theme.current import paint_surface
 from desktop.ui.widgets.list_page import ListPage
@@ -179,6 +181,7 @@ class MainWindow(QMainWindow):
             bind(f"Ctrl+{number}", partial(self.go, key))
         bind("Ctrl+,", lambda: self.go("resources"))
         bind("Ctrl+F", self._find)
+        bind("Ctrl+K", self.open_palette)
         for keys, name in (("Ctrl+R", "restart"), ("Ctrl+.", "stop"), ("Ctrl+L", "logs")):
             bind(keys, partial(self._act, name))
         bind("Ctrl+I", lambda: self._act("inspect"))
@@ -193,6 +196,50 @@ class MainWindow(QMainWindow):
         bind("Ctrl+Shift+G", lambda: self._match(-1))
         bind("Ctrl+W", self.close)
         bind("Ctrl+Q", self.close)
+
+    def open_palette(self) -> Palette:
+        """Show the command palette over the window."""
+        palette = Palette(self, self._commands())
+        palette.open()
+        palette.field.setFocus()
+        return palette
+
+    def _commands(self) -> list[Command]:
+        session = self.session
+        pages = [
+            Command(
+                f"go:{key}", label, "Page", glyph, "Go to", f"Ctrl+{number}",
+                run=partial(self.go, key),
+            )
+            for number, (key, label, glyph) in enumerate(PAGES, start=1)
+        ]  # fmt: skip
+        new = [
+            Command("new:run", "Run a container…", "", "plus", "New", run=partial(self._make, 0)),
+            Command(
+                "new:pull", "Pull an image…", "", "download", "New", run=partial(self._make, 1)
+            ),
+            Command("new:volume", "New volume…", "", "database", "New", run=partial(self._make, 2)),
+            Command("new:net", "New network…", "", "network", "New", run=partial(self._make, 3)),
+        ]
+        containers = [
+            command
+            for one in sorted(session.containers, key=lambda c: (not c.running, c.name))
+            for command in of_container(one, self._container_act)
+        ]
+        images = [of_image(one, self._run_image) for one in session.images if not one.dangling]
+        return [*containers, *images, *new, *pages]
+
+    def _make(self, number: int) -> None:
+        self.go(PAGES[number][0])
+        page = self.list_page()
+        if page is not None:
+            page.make_new()
+
+    def _container_act(self, one: Container, verb: str) -> None:
+        if verb == "show":
+            self._show_container(one.name)
+        else:
+            self.session.perform(getattr(operations, verb)(one))
 
     def _act(self, name: str) -> None:
         page = self.list_page()

@@ -177,6 +177,33 @@ def test_keys_and_narrow_widths(parts: Parts, qtbot: QtBot) -> None:
     assert page.panes.inspector.isVisible()
 
 
+def test_palette_finds_and_runs(parts: Parts, engine: NativeEngine, qtbot: QtBot) -> None:
+    engine.docker("run", "-d", "--label", "gui", "--network", "none", "--name", "gui-pal",
+                  "busybox", "sleep", "1000")  # fmt: skip
+    rows = parts.session
+
+    def state() -> str:
+        found = [one.state for one in rows.containers if one.name == "gui-pal"]
+        return found[0] if found else ""
+
+    qtbot.waitUntil(lambda: state() == "running", timeout=10_000)
+    palette = parts.window.open_palette()
+    qtbot.keyClicks(palette.field, "stop gui-pal")
+    titles = [one.title for one in palette.model.items]
+    assert titles == ["Containers", "Stop gui-pal"]
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: state() == "exited", timeout=20_000)
+    palette = parts.window.open_palette()
+    qtbot.keyClicks(palette.field, "page")
+    qtbot.keyClick(palette.field, Qt.Key.Key_Down)
+    qtbot.keyClick(palette.field, Qt.Key.Key_Return)
+    assert parts.window.current == "images"
+    palette = parts.window.open_palette()
+    qtbot.keyClicks(palette.field, "nothing like this")
+    assert not palette.model.items
+    palette.reject()
+
+
 def test_scheme_changes_at_once(parts: Parts, qtbot: QtBot) -> None:
     window = parts.window
     light = window.grab().toImage().pixelColor(400, 700)

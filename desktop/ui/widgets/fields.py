@@ -55,7 +55,7 @@ class Field(QLineEdit):
         c = colors()
         painter = QPainter(self)
         if self._icon:
-            icons.draw(painter, self._icon, c.text3, 9, 7, 14)
+            icons.draw(painter, self._icon, c.text3, 9, (self.height() - 14) / 2, 14)
         if self._note:
             area = QRectF(0, 0, self.width() - 10, self.height())
             text(painter, area, self._note, c.text3, size=12, align=RIGHT)

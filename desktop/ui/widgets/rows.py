@@ -149,6 +149,8 @@ class RowList(QListView):
         self._hover: QPersistentModelIndex = QPersistentModelIndex()
         self._part = ""
         self._by_keys = False
+        # Keys reach this list through a field: its selection is the focus.
+        self.tinted = False
         self.setModel(model)
         self.setAccessibleName(name)
         self.setFrameShape(QListView.Shape.NoFrame)
@@ -222,8 +224,8 @@ class RowList(QListView):
     def row_state(self, index: Index, selected: bool) -> RowState:
         """What the delegate needs to know about a row."""
         hovered = self._hover == index
-        focused = self.hasFocus()
-        ring = focused and self._by_keys and self.currentIndex() == index
+        focused = self.hasFocus() or self.tinted
+        ring = self.hasFocus() and self._by_keys and self.currentIndex() == index
         part = self._part if hovered else ""
         return RowState(hovered, selected, focused, ring, part, time.monotonic())
 
