@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -12,6 +12,8 @@ from desktop.client.rows import State
 from desktop.ui.application import Parts
 from desktop.ui.containers.page import ContainersPage
 from desktop.ui.containers.rows import Group, Row
+from desktop.ui.widgets.keyed import ITEM
+from desktop.ui.widgets.rows import RowState
 from desktop.ui.widgets.sheet import Sheet
 from tests.support.native import NativeEngine
 
@@ -167,6 +169,28 @@ def test_numbers_come_for_visible_rows(parts: Parts, engine: NativeEngine, qtbot
     page.show_tab("stats")
     page._inspector.tell_numbers()
     assert parts.session.samples[id][-1].memory > 0
+
+
+def test_row_actions_by_pointer(parts: Parts, engine: NativeEngine, qtbot: QtBot) -> None:
+    id = run(engine, "gui-pointer", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
+    wait_state(qtbot, parts, id, State.RUNNING)
+    page = page_of(parts)
+    view = page.view
+    index = page.model.index(page.model.row_of(id))
+    view.scrollTo(index)
+    rect = QRectF(view.visualRect(index))
+    state = RowState(hovered=True)
+    places = dict(page.delegate.parts(rect, index.data(ITEM), state))
+    assert list(places)[:4] == ["logs", "restart", "stop", "more"]
+    assert dict(page.delegate.parts(rect, index.data(ITEM), RowState())) == {}
+    stop = places["stop"].center().toPoint()
+    qtbot.mouseMove(view.viewport(), stop)
+    qtbot.waitUntil(lambda: view.row_state(index, False).part == "stop", timeout=3_000)
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=stop)
+    wait_state(qtbot, parts, id, State.EXITED)
+    menu = page.build_menu([row for row in page.rows() if row.key == id], page)
+    labels = [action.text().partition("\t")[0] for action in menu.actions()]
+    assert "Start" in labels and "Remove…" in labels and "Stop" not in labels
 
 
 def test_projects_fold(parts: Parts, engine: NativeEngine, qtbot: QtBot) -> None:

@@ -169,9 +169,11 @@ def test_keys_and_narrow_widths(parts: Parts, qtbot: QtBot) -> None:
     assert window.sidebar.rail
     window.resize(860, 700)
     assert page.panes.single and not page.panes.inspector.isVisible()
-    page.panes.show_full(True)
+    page.view.setFocus()
+    qtbot.keyClick(page.view, Qt.Key.Key_Down)
+    page.open_inspector()
     assert page.panes.inspector.isVisible() and not page.panes.list_pane.isVisible()
-    page.close_inspector()
+    qtbot.keyClick(page.first_of_inspector(), Qt.Key.Key_Escape)
     assert page.panes.list_pane.isVisible()
     window.resize(1240, 800)
     assert page.panes.inspector.isVisible()

@@ -218,7 +218,7 @@ class ContainersPage(ListPage):
             self.view.choose(key)
             self._inspector.tabs.choose("logs")
             if self.panes.single:
-                self.panes.show_full(True)
+                self.open_inspector()
         elif part == "more":
             self._menu([row], QCursor.pos())
         elif part == "remove":
@@ -346,7 +346,7 @@ class ContainersPage(ListPage):
         self.view.choose(one.id)
         self._inspector.tabs.choose(name)
         if self.panes.single:
-            self.panes.show_full(True)
+            self.open_inspector()
 
     def _choose_order(self) -> None:
         menu = QMenu(self)

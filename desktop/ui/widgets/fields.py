@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QSizePolicy, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from desktop.ui.theme import icons
 from desktop.ui.theme.current import colors, qcolor, theme
@@ -47,6 +47,8 @@ class Field(QLineEdit):
                 self.clear()
             else:
                 self.escaped.emit()
+                # Beyond a sheet the page may have something to close too.
+                event.setAccepted(isinstance(self.window(), QDialog))
             return
         super().keyPressEvent(event)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from desktop.client.failures import Problem
@@ -216,7 +217,18 @@ class ListPage(QWidget):
 
     def _opened(self, key: str) -> None:
         self.view.choose(key)
+        self.open_inspector()
+
+    def open_inspector(self) -> None:
+        """Give the inspector the whole pane, and the focus with it."""
         self.panes.show_full(True)
+        self.first_of_inspector().setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self.panes.full:
+            self.close_inspector()
+        else:
+            super().keyPressEvent(event)
 
     def close_inspector(self) -> None:
         """Back to the list."""
