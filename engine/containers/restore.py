@@ -128,8 +128,8 @@ class Restorer:
         # an end was written down, but the engine was killed before it had cleaned up
         ended = {container.id for container in self._store if not _may_run(container)}
         for id in self._neighbours.runtime.known() - (known - ended):
-            await self._neighbours.runtime.delete(id)
-            await self._neighbours.networks.close(id)
+            await self._neighbours.runtime.delete(id)  # its network goes with networks.restore()
+            await asyncio.to_thread(self._roots.unmount, id)
         for id in folders - known:
             self._roots.unmount(id)
             await asyncio.to_thread(shutil.rmtree, self._settings.folder / id, ignore_errors=True)
