@@ -83,13 +83,33 @@ class Host:
             wanted = await asyncio.to_thread(settings.load, self.home.settings_file)
             if not self.home.settings_file.exists():
                 await asyncio.to_thread(settings.save, self.home.settings_file, wanted)
-            await asyncio.to_thread(self.tunnel.listen)
             await self.forwards.reset()
-            await self.machine.start(wanted)
+            await self._boot(wanted)
             self.tunnel.serve_ports()
             await asyncio.to_thread(self._keep_boot)
             return
         await self._until(State.RUNNING)
+
+    async def _boot(self, wanted: settings.Settings) -> None:
+        """Start QEMU first and open the Docker socket while it boots: paramiko's import waits."""
+        listening = asyncio.create_task(self._listen_once_booting(), name="open the Docker socket")
+        try:
+            await self.machine.start(wanted)
+        except BaseException:
+            listening.cancel()
+            raise
+        try:
+            await listening
+        except Failure:
+            await self.machine.stop()
+            raise
+
+    async def _listen_once_booting(self) -> None:
+        while self.machine.state in (State.STOPPED, State.PREPARING):
+            self._moved.clear()
+            await self._moved.wait()
+        if not self.at_rest:
+            await asyncio.to_thread(self.tunnel.listen)
 
     async def stop(self) -> None:
         """Shut the VM down; the Docker socket goes with it."""

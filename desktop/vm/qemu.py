@@ -45,7 +45,9 @@ class Outcome:
         if self.killed_for:
             return f"QEMU was killed: {self.killed_for}."
         said = f' Its last words: "{self.words}".' if self.words else ""
-        if self.code is None or self.code == 0:
+        if self.code is None:  # the agent that started it would have known
+            return f"QEMU is gone.{said}"
+        if self.code == 0:
             return f"QEMU ended by itself.{said}"
         if self.code < 0:
             with suppress(ValueError):
