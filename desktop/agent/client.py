@@ -216,13 +216,11 @@ def _agent_failed(home: Home, process: subprocess.Popen[bytes]) -> Failure:
 
 def _orphan(home: Home) -> int:
     """The pid of a VM that runs though its agent has died; 0 when there is none."""
-    from desktop.vm.qemu import Identity, load_record
-
-    record = load_record(home.machine_record)
-    pid = record.get("pid")
-    if not isinstance(pid, int) or Identity.of(pid) != Identity(pid, str(record.get("began"))):
+    if not home.machine_record.exists():
         return 0
-    return pid
+    from desktop.vm import record
+
+    return record.orphan(home.machine_record)
 
 
 def _without_agent(home: Home) -> Status:

@@ -12,6 +12,7 @@ import os
 import platform
 import struct
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -141,14 +142,21 @@ def recall(path: Path, qemu_version: str) -> str | None:
     """The verdict on KVM of this kernel and QEMU: "" it works, a reason, or None: unknown."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
         record = json.loads(path.read_text(encoding="utf-8"))
+        until = record.get("until")
+        if until is not None and time.time() > until:
+            return None
         if record.get("kernel") == platform.release() and record.get("qemu") == qemu_version:
             verdict = record.get("kvm")
             return verdict if isinstance(verdict, str) else None
     return None
 
 
-def remember(path: Path, qemu_version: str, verdict: str) -> None:
-    """Keep a verdict on KVM: "" that it works, else why not. Failing to write is no failure."""
-    record = {"kernel": platform.release(), "qemu": qemu_version, "kvm": verdict}
+def remember(path: Path, qemu_version: str, verdict: str, *, seconds: float | None = None) -> None:
+    """Keep a verdict on KVM: "" that it works, else why not, for good or for some seconds.
+
+    Failing to write is no failure.
+    """
+    until = None if seconds is None else time.time() + seconds
+    record = {"kernel": platform.release(), "qemu": qemu_version, "kvm": verdict, "until": until}
     with suppress(OSError):
         path.write_text(json.dumps(record) + "\n", encoding="utf-8")

@@ -16,8 +16,8 @@ from desktop.vm.ready import Readiness
 from desktop.vm.states import Progress
 
 POLL = 0.02
-# A kernel under KVM or HVF prints within a tenth of this (measured); silence means it hangs.
-SILENCE_SECONDS = 5.0
+# A kernel under KVM prints within a fraction of this; silence means that it hangs.
+SILENCE_SECONDS = 3.0
 ENGINE_GRACE = 20.0
 
 

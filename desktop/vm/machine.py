@@ -10,19 +10,21 @@ from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from desktop.failure import Failure
-from desktop.paths import Home, architecture
+from desktop.paths import Home
 from desktop.settings import Settings
-from desktop.vm import accel, disk, ready, spec
-from desktop.vm.boot import Boot, Died, Link, Silent
+from desktop.vm import accel, disk, ready, record, spec
+from desktop.vm.boot import SILENCE_SECONDS, Boot, Died, Link, Silent
 from desktop.vm.console import Console
 from desktop.vm.guest_agent import GuestAgent
 from desktop.vm.prepare import Prepared, prepare
-from desktop.vm.qemu import Outcome, Qemu, load_record, save_record
+from desktop.vm.qemu import Outcome, Qemu
 from desktop.vm.states import Progress, State
 
 POWERDOWN_SECONDS = 40.0
 QUIT_SECONDS = 5.0
 FAILED_POWERDOWN_SECONDS = 8.0
+# A sound KVM on a busy host may be silent that long too: try again another day.
+SILENCE_VERDICT_SECONDS = 86400.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -106,16 +108,20 @@ class Machine:
 
     async def adopt(self) -> bool:
         """Take over a QEMU that an agent before this one left running; False when none runs."""
-        record = load_record(self._home.machine_record)
-        qemu = await Qemu.adopt(record, monitor=self._home.monitor_socket, log=self._home.qemu_log)
+        running = record.load(self._home.machine_record)
+        if running is None:
+            return False
+        qemu = await Qemu.adopt(
+            running.identity, monitor=self._home.monitor_socket, log=self._home.qemu_log
+        )
         if qemu is None:
             return False
         self._qemu = qemu
-        self.settings = _settings_of(record)
-        self.shares = tuple(spec.Share(*each) for each in record.get("shares", ()))
-        self.choice = accel.Choice(accel.Accel(record["accel"]), str(record.get("reason", "")))
-        self.started_at = float(record.get("started_at", 0))
-        self.boot_seconds = record.get("boot_seconds")
+        self.settings = running.settings
+        self.shares = running.shares
+        self.choice = running.choice
+        self.started_at = running.started_at
+        self.boot_seconds = running.boot_seconds
         self._console = Console(self._home.console_log)
         self.readiness = ready.Readiness(self._changed)
         self._set(State.BOOTING)
@@ -250,7 +256,8 @@ class Machine:
                 break
             except Silent:
                 await self._discard("it ran nothing")
-                why = "KVM ran no kernel here (nothing within 5 s)"
+                why = f"KVM ran no kernel here (nothing within {SILENCE_SECONDS:.0f} s)"
+                seconds: float | None = SILENCE_VERDICT_SECONDS
             except Died as died:
                 await self._discard("")
                 if died.oops and not crashed:
@@ -260,8 +267,9 @@ class Machine:
                     continue
                 if choice.certain or died.spoke:
                     raise _didnt_start(died) from died
-                why = f"KVM doesn't work here: {died.outcome.sentence()}"
-            accel.remember(verdicts, prepared.qemu_version, why)
+                why = f"KVM doesn't work here: {died.outcome.sentence().rstrip('.')}"
+                seconds = None
+            accel.remember(verdicts, prepared.qemu_version, why, seconds=seconds)
             choice = accel.Choice(accel.Accel.TCG, why, news=True)
             self._choose(choice)
             self._again()
@@ -405,21 +413,16 @@ class Machine:
 
     def _record(self, prepared: Prepared) -> None:
         assert self._qemu is not None and self.choice is not None
-        record = {
-            **self._qemu.identity.to_record(),
-            "accel": self.choice.accel,
-            "reason": self.choice.reason,
-            "cpus": prepared.settings.cpus,
-            "memory_mib": prepared.settings.memory_mib,
-            "disk_gib": prepared.settings.disk_gib,
-            "share_paths": prepared.settings.shares,
-            "shares": [(each.tag, each.path, each.kind) for each in prepared.shares],
-            "started_at": self.started_at,
-            "boot_seconds": self.boot_seconds,
-            "architecture": architecture(),
-        }
+        running = record.Running(
+            self._qemu.identity,
+            self.choice,
+            prepared.settings,
+            self.shares,
+            self.started_at,
+            self.boot_seconds,
+        )
         with suppress(OSError):  # without it a later agent can't adopt, nothing else is lost
-            save_record(self._home.machine_record, record)
+            record.save(self._home.machine_record, running)
 
     def _watch(self) -> None:
         self._watching = asyncio.create_task(self._watch_running(), name="watch the VM")
@@ -471,12 +474,3 @@ def _didnt_start(died: Died) -> Failure:
         hint = "Another QEMU has this disk open: end it, `ps ax | grep qemu-system` shows it."
     why = f'{died.outcome.sentence()} The kernel said "{died.oops}".' if died.oops else ""
     return Failure("The VM didn't start.", why or died.outcome.sentence(), hint)
-
-
-def _settings_of(record: dict[str, Any]) -> Settings:
-    return Settings(
-        cpus=int(record["cpus"]),
-        memory_mib=int(record["memory_mib"]),
-        disk_gib=int(record["disk_gib"]),
-        shares=tuple(record.get("share_paths", ())),
-    )

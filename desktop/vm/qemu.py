@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +74,6 @@ class Identity:
 
     def alive(self) -> bool:
         return Identity.of(self.pid) == self
-
-    def to_record(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def _process_began(pid: int) -> str:
@@ -175,12 +171,8 @@ class Qemu:
         return qemu
 
     @classmethod
-    async def adopt(cls, record: Mapping[str, Any], *, monitor: Path, log: Path) -> Qemu | None:
+    async def adopt(cls, identity: Identity, *, monitor: Path, log: Path) -> Qemu | None:
         """Take over a QEMU that another agent started; None when it is gone."""
-        try:
-            identity = Identity(int(record["pid"]), str(record["began"]))
-        except (KeyError, TypeError, ValueError):
-            return None
         if not identity.alive():
             return None
         qemu = cls(identity, monitor, log, None)
@@ -334,18 +326,3 @@ def _listen(path: Path) -> socket.socket:
             ExitCode.SETTING,
         ) from error
     return listener
-
-
-def load_record(path: Path) -> dict[str, Any]:
-    """The record of a machine that runs or ran; empty when there is none."""
-    with suppress(OSError, ValueError):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record, dict):
-            return record
-    return {}
-
-
-def save_record(path: Path, record: Mapping[str, Any]) -> None:
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-    scratch.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    scratch.replace(path)

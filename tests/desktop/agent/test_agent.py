@@ -25,8 +25,11 @@ from desktop.agent.tunnel import Tunnel
 from desktop.failure import ExitCode, Failure
 from desktop.paths import Home
 from desktop.settings import Settings
-from desktop.vm import machine, prepare
+from desktop.vm import machine, prepare, record
+from desktop.vm.accel import Accel, Choice
 from desktop.vm.image import Image
+from desktop.vm.qemu import Identity
+from desktop.vm.spec import Share
 
 T = TypeVar("T")
 FAKE = Path(__file__).parents[1] / "vm" / "fake_qemu.py"
@@ -239,14 +242,23 @@ def test_a_stale_socket_is_no_agent(home: Home) -> None:
 
 
 def test_a_vm_without_its_agent_is_told(home: Home) -> None:
-    from desktop.vm.qemu import Identity
-
     me = Identity.of(os.getpid())
     assert me is not None
-    home.machine_record.write_text(json.dumps(me.to_record()))
+    choice = Choice(Accel.TCG, "it was asked for")
+    wanted = Settings(cpus=1, memory_mib=512, shares=("/a",))
+    running = record.Running(me, choice, wanted, (Share("share0", "/a"),), 5.0, None)
+    record.save(home.machine_record, running)
+    assert record.load(home.machine_record) == running
     status = AgentClient(home).status()
     assert status.state is State.FAILED and status.machine_pid == os.getpid()
     assert status.failure is not None and "cove start" in status.failure["hint"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"pid": "x"}'])
+def test_a_record_that_cant_be_understood_is_none(home: Home, text: str) -> None:
+    home.machine_record.write_text(text)
+    assert record.load(home.machine_record) is None
+    assert AgentClient(home).status().state is State.STOPPED
 
 
 def test_one_agent_at_a_time(home: Home) -> None:

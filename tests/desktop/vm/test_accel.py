@@ -78,3 +78,11 @@ def test_a_device_that_isnt_kvm(tmp_path: Path) -> None:
     assert "there is no" in accel.probe_kvm(tmp_path / "none")
     (tmp_path / "file").write_text("")
     assert "doesn't answer" in accel.probe_kvm(tmp_path / "file")
+
+
+def test_a_verdict_from_silence_ends_after_a_while(tmp_path: Path) -> None:
+    path = tmp_path / "v"
+    accel.remember(path, "qemu 7", "silent", seconds=60)
+    assert accel.recall(path, "qemu 7") == "silent"
+    accel.remember(path, "qemu 7", "silent", seconds=-1)
+    assert accel.recall(path, "qemu 7") is None
