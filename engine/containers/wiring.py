@@ -163,6 +163,7 @@ class Containers:
             container,
             self._folder_text,
             str(self._neighbours.snapshots.upper(container.id).parent),
+            self._neighbours.snapshots.lower(container.id),
             self._network_id,
         )
         if size:

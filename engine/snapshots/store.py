@@ -54,6 +54,11 @@ class Store:
         """The folder with what was written."""
         return self.folder(key) / "upper"
 
+    def lower(self, key: str) -> tuple[str, ...]:
+        """The folders below a snapshot, highest first; none when its layers are gone."""
+        layers = map(self.layers.get, reversed(self._chains.get(key, ())))
+        return tuple(f"{self.layers.links}/{layer.short}" for layer in layers if layer)
+
     def keys(self) -> Iterator[str]:
         """All snapshots."""
         for entry in self._root.iterdir():

@@ -21,7 +21,7 @@ from engine.errors import NotFound
 from engine.events import Event, Events
 from engine.images.model import Image
 from engine.linux.mounts import Mount
-from engine.networks import Endpoint, Network, Sandbox, SandboxRequest
+from engine.networks import Endpoint, EndpointConfig, Network, Sandbox, SandboxRequest
 from engine.runtime.bundle import Bundle, Exit, RuntimeFailure
 
 
@@ -145,6 +145,9 @@ class FakeNetworks:
         self.restored: list[str] = []
         self.names: dict[str, str] = {}
 
+    def check(self, network: str, settings: EndpointConfig) -> None:
+        pass
+
     def resolve(self, name_or_id: str) -> Network:
         if name_or_id not in ("bridge", "host", "none", "mine"):
             raise NotFound(f"network {name_or_id} not found")
@@ -190,6 +193,9 @@ class FakeSnapshots:
 
     def mount_of(self, key: str, target: Path) -> Mount:
         return Mount("overlay", "overlay", str(target))
+
+    def lower(self, key: str) -> tuple[str, ...]:
+        return ()
 
     def upper(self, key: str) -> Path:
         return Path("/snapshots") / key / "upper"
