@@ -162,7 +162,8 @@ class Changer:
         host = one.record.host_config
         before = resolv_text(one.sandbox.resolv_conf if one.sandbox else "", host)
         with contextlib.suppress(OSError):
-            if path.read_text(encoding="utf-8", errors="replace") == before:
+            # it's the container's to write: of any size
+            if path.stat().st_size == len(before.encode()) and path.read_bytes() == before.encode():
                 write_in_place(path, resolv_text(sandbox.resolv_conf, host))
         one.sandbox, one.record.sandbox = sandbox, sandbox.to_record()
 
@@ -175,7 +176,7 @@ class Changer:
         one = self._store.get(container)
         async with one.lock:
             record = one.record
-            if network.name == "host" or record.network_mode == "host":
+            if network.name == "host" and record.network_mode == "host":
                 raise BadRequest(
                     "container cannot be disconnected from host network or connected "
                     "to host network"

@@ -11,7 +11,7 @@ from typing import Any
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.container import Container
 from engine.containers.document import check_config
-from engine.containers.endpoints import asked_endpoints
+from engine.containers.endpoints import asked_endpoints, endpoint_config
 from engine.containers.names import new_id
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.points import mount_points
@@ -81,6 +81,8 @@ class Creator:
             config, host, self._settings.shares, lambda one: self._other(one).record
         )
         endpoints = asked_endpoints(body.get("NetworkingConfig"), config, host)
+        for network, settings in endpoints.items():
+            self._neighbours.networks.check(network, endpoint_config(settings, id))
         self._adopt_host_name(config, host, asked=bool(body.get("Hostname")))
         record = Record(
             id=id,

@@ -211,5 +211,5 @@ def _gateways(
     return [
         ipaddress.ip_interface(f"{pool.gateway}/{pool.subnet.partition('/')[2]}")
         for pool in network.pools
-        if pool.gateway
+        if pool.gateway and (network.ipv6 or ":" not in pool.gateway)
     ]

@@ -91,10 +91,10 @@ class Changes:
         versions = {ipaddress.ip_network(pool.subnet).version for pool in found}
         if asked.ipv4 and 4 not in versions:
             subnet = choose_subnet(taken + self._bridges.networks_in_use())
-            found.insert(0, _with_gateway(Pool(str(subnet)), subnet))
+            found.insert(0, _with_gateway(Pool(str(subnet), chosen=True), subnet))
         if asked.ipv6 and 6 not in versions:
             subnet = local_subnet(network_id)
-            found.append(_with_gateway(Pool(str(subnet)), subnet))
+            found.append(_with_gateway(Pool(str(subnet), chosen=True), subnet))
         return found
 
     def _make(self, network: Network) -> None:
@@ -121,8 +121,8 @@ class Changes:
             ]
             if users:
                 raise Forbidden(
-                    f"error while removing network: network {network.name} id {network.id} has "
-                    f"active endpoints ({', '.join(users)})"
+                    f"error while removing network: network {network.name} has active endpoints "
+                    f"({', '.join(users)})"
                 )
             await asyncio.to_thread(self._unmake, network)
             await self._store.delete(network)

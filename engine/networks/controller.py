@@ -1,11 +1,12 @@
 """The networks of the engine, and the sandboxes of its running containers."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from engine.errors import EngineError
+from engine.errors import BadRequest, EngineError, NotFound
 from engine.filters import Filters
 from engine.linux import netlink
 from engine.networks.asked import Asked
@@ -97,6 +98,9 @@ class Controller:
         self._parts = _Parts(sandboxes, joining, changes)
         write_sysctl("ipv4/ip_forward", "1")
         if self.host is not None:
+            # Nobody else in the VM needs it, and it makes what bridges pass on twice as dear.
+            write_sysctl("bridge/bridge-nf-call-iptables", "0")
+            write_sysctl("bridge/bridge-nf-call-ip6tables", "0")
             # In a VM the way out leads to the user's machine.
             self.host_address = netlink.default_gateway(bridges.channel)
             if self.host_address:
@@ -111,6 +115,20 @@ class Controller:
     def resolve(self, name_or_id: str) -> Network:
         """The network by name, id or unambiguous prefix of an id."""
         return self._store.resolve(name_or_id)
+
+    def check(self, network: str, settings: EndpointConfig) -> None:
+        """Whether a container could start in a network with these settings. Raises BadRequest.
+
+        A network that isn't there is no matter until the container starts.
+        """
+        with contextlib.suppress(NotFound):
+            found = self._store.resolve(network)
+            try:
+                self._store.check(found, settings)
+            except BadRequest as error:
+                raise BadRequest(
+                    f"invalid config for network {network}: {error.message}"
+                ) from error
 
     async def open(self, request: SandboxRequest) -> Sandbox:
         """Make a container's network; undoes everything when it fails."""

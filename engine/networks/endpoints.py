@@ -31,7 +31,8 @@ class Endpoints:
         spaces = self._store.spaces(network)
         ipv4, prefix4, gateway4 = spaces.take(4, config.ipv4)
         try:
-            ipv6, prefix6, gateway6 = spaces.take(6, config.ipv6)
+            six = network.ipv6 or config.ipv6
+            ipv6, prefix6, gateway6 = spaces.take(6, config.ipv6) if six else ("", 0, "")
         except BaseException:
             if ipv4:
                 spaces.release(ipv4)

@@ -31,18 +31,12 @@ class Joining:
 
     def check(self, network: Network, settings: EndpointConfig) -> None:
         """Whether a container could join with these settings. Raises BadRequest."""
-        if network.driver != "bridge":
-            raise BadRequest(f"a container can't be connected to the network {network.name}")
-        wanted = [(4, settings.ipv4), (6, settings.ipv6)]
-        for version, address in wanted:
-            if not address:
-                continue
-            if network.predefined:
-                raise BadRequest(
-                    "invalid endpoint settings:\nuser specified IP address is supported on user "
-                    "defined networks only"
-                )
-            self._store.spaces(network).check(version, address)
+        if network.driver == "null":
+            raise BadRequest(
+                "container cannot be connected to multiple networks with one of the networks in "
+                "private (none) mode"
+            )
+        self._store.check(network, settings)
 
     async def join(self, opened: Opened, network: Network, settings: EndpointConfig) -> Sandbox:
         """Add an interface to a running container. Raises EngineError and leaves nothing."""

@@ -9,12 +9,13 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Pool:
-    """One subnet of a network, as it was asked for or chosen (`ipam.Config` of the API)."""
+    """One subnet of a network, `chosen` by the engine or asked for (`IPAM.Config` of the API)."""
 
     subnet: str
     gateway: str = ""
     ip_range: str = ""
     auxiliary: Mapping[str, str] = field(default_factory=dict)
+    chosen: bool = False
 
     def to_record(self) -> dict[str, Any]:
         """The pool as JSON."""

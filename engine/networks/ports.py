@@ -21,6 +21,15 @@ class PortTaken(EngineError):
     """Another container, or another program, has the port."""
 
 
+class BindFailed(PortTaken):
+    """The machine refuses the port: `reason` says why, `where` is `address:port`."""
+
+    def __init__(self, where: str, protocol: str, reason: str) -> None:
+        super().__init__(f"failed to bind host port {where}/{protocol}: {reason}")
+        self.where = where
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class _Key:
     protocol: str
@@ -113,8 +122,7 @@ def _hold(key: _Key) -> socket.socket | None:
         holder.close()
         where = f"[{key.host_ip}]" if ":" in key.host_ip else key.host_ip
         reason = os.strerror(error.errno or 0).lower()
-        text = f"failed to bind host port {where}:{key.port}/{key.protocol}: {reason}"
-        raise PortTaken(text) from error
+        raise BindFailed(f"{where}:{key.port}", key.protocol, reason) from error
     return holder
 
 

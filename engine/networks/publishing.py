@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from engine.errors import BadRequest, EngineError
-from engine.networks.ports import Ports, PortTaken
+from engine.networks.ports import BindFailed, Ports, PortTaken
 from engine.networks.records import Binding, Endpoint, PortRequest
 
 # how often another number is tried when one is free on the first address only
@@ -77,7 +77,15 @@ class Publisher:
     async def _take_one(self, request: PortRequest, host_ip: str, target: str) -> Binding:
         first, last = request.host_port_start, request.host_port_end
         if self.host is None:
-            port = self._ports.take(request.protocol, host_ip, first, last)
+            try:
+                port = self._ports.take(request.protocol, host_ip, first, last)
+            except BindFailed as error:
+                inside = f"[{target}]" if ":" in target else target
+                error.message = (
+                    f"failed to bind host port for {error.where}:{inside}:{request.key}: "
+                    f"{error.reason}"
+                )
+                raise
             return _binding(request, host_ip, port, port, target)
         return await self._take_of_host(self.host, request, host_ip, target)
 

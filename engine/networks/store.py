@@ -10,6 +10,7 @@ from engine.errors import BadRequest, NotFound
 from engine.networks.addresses import AnyNetwork, Spaces, choose_subnet
 from engine.networks.identity import MAIN_BRIDGE, Identity
 from engine.networks.network import Network, Pool
+from engine.networks.records import EndpointConfig
 
 KIND = "network"
 _BRIDGE = "com.docker.network.bridge."
@@ -73,7 +74,7 @@ class Store:
             return known
         bridge = MAIN_BRIDGE if machine.owned(MAIN_BRIDGE) else self._identity.bridge
         subnet = choose_subnet(machine.networks_in_use() + self.subnets(known))
-        pool = Pool(str(subnet), str(subnet[1]))
+        pool = Pool(str(subnet), str(subnet[1]), chosen=True)
         options = {**_DEFAULT_OPTIONS, _BRIDGE + "name": bridge}
         if known:
             return replace(known, bridge=bridge, pools=(pool,), options=options)
@@ -119,6 +120,31 @@ class Store:
     def spaces(self, network: Network) -> Spaces:
         """The addresses of a network."""
         return self._held[network.id].spaces
+
+    def check(self, network: Network, settings: EndpointConfig) -> None:
+        """Whether the network could give the addresses that are asked for. Raises BadRequest."""
+        problems: list[str] = []
+        for version, address in ((4, settings.ipv4), (6, settings.ipv6)):
+            if not address:
+                continue
+            if network.predefined:
+                problems.append(
+                    "user specified IP address is supported on user defined networks only"
+                )
+            pools = [pool for pool in network.pools if (":" in pool.subnet) == (version == 6)]
+            if pools and all(pool.chosen for pool in pools):
+                problems.append(
+                    "user specified IP address is supported only when connecting to networks with "
+                    "user configured subnets"
+                )
+                continue
+            try:
+                self.spaces(network).check(version, address)
+            except BadRequest as error:
+                problems.append(error.message)
+        if problems:
+            told = problems[0] if len(problems) == 1 else "\n".join(f"* {one}" for one in problems)
+            raise BadRequest(f"invalid endpoint settings:\n{told}")
 
     async def put(self, network: Network) -> None:
         """Add or replace a record; it is durable on return."""

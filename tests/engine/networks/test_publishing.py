@@ -123,3 +123,12 @@ async def test_in_a_vm_the_versions_of_both_sides_need_not_match(ports: Ports) -
     six, plain = await publisher.take(wanted, BOTH, "0.0.0.0")
     assert (six.host_ip, six.container_ip) == ("::1", "172.30.0.2")
     assert (plain.host_ip, plain.container_ip) == ("0.0.0.0", "172.30.0.2")
+
+
+async def test_what_the_machine_refuses_is_told_as_docker_tells_it(ports: Ports) -> None:
+    with pytest.raises(EngineError) as caught:
+        await Publisher(ports).take([PortRequest(80, "tcp", "192.0.2.7", 81, 81)], FOUR, "0.0.0.0")
+    assert caught.value.message == (
+        "failed to bind host port for 192.0.2.7:81:172.30.0.2:80/tcp: "
+        "cannot assign requested address"
+    )

@@ -10,6 +10,7 @@ from engine.errors import BadRequest, NotFound
 from engine.networks.addresses import AnyNetwork
 from engine.networks.identity import Identity
 from engine.networks.network import Network, Pool
+from engine.networks.records import EndpointConfig
 from engine.networks.store import Store
 
 
@@ -57,7 +58,10 @@ async def test_the_predefined_networks_are_made_once() -> None:
     first = await started(records, Machine("172.17.0.0/16"))
     again = await started(records, Machine("172.17.0.0/16"))
     bridge = again.resolve("bridge")
-    assert (bridge.bridge, bridge.pools) == ("cove0", (Pool("172.18.0.0/16", "172.18.0.1"),))
+    assert (bridge.bridge, bridge.pools) == (
+        "cove0",
+        (Pool("172.18.0.0/16", "172.18.0.1", chosen=True),),
+    )
     assert {one.name: one.driver for one in again.all()} == {
         "bridge": "bridge",
         "host": "host",
@@ -110,3 +114,31 @@ async def test_a_deleted_network_is_gone_for_good() -> None:
     await store.delete(network)
     with pytest.raises(NotFound):
         (await started(records, Machine())).resolve("n")
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "words"),
+    [
+        (
+            "bridge",
+            EndpointConfig(ipv4="172.17.0.9"),
+            "* user specified IP address is supported on user defined networks only\n* user",
+        ),
+        ("auto", EndpointConfig(ipv4="10.1.0.9"), "networks with user configured subnets"),
+        ("fixed", EndpointConfig(ipv4="10.9.0.9"), "no configured subnet or ip-range contain the"),
+        ("fixed", EndpointConfig(ipv6="fd00::9"), "no configured subnet or ip-range contain the"),
+    ],
+)
+async def test_addresses_that_a_network_can_not_give(
+    network: str, settings: EndpointConfig, words: str
+) -> None:
+    store = await started(Records(), Machine())
+    auto = Pool("10.1.0.0/24", "10.1.0.1", chosen=True)
+    await store.put(Network("a" * 64, "auto", "bridge", "2024", pools=(auto,)))
+    fixed = Pool("10.2.0.0/24", "10.2.0.1")
+    await store.put(Network("b" * 64, "fixed", "bridge", "2024", pools=(fixed,)))
+    with pytest.raises(BadRequest) as caught:
+        store.check(store.resolve(network), settings)
+    assert caught.value.message.startswith("invalid endpoint settings:\n")
+    assert words in caught.value.message
+    store.check(store.resolve("fixed"), EndpointConfig(ipv4="10.2.0.9"))

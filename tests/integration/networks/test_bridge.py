@@ -70,7 +70,8 @@ def test_a_port_is_given_once_and_told_in_dockers_words(clean_site: Site) -> Non
     assert "Bind for 0.0.0.0:18080 failed: port is already allocated" in refused.stderr
     with world.serving(world.machine, "x", 18090):
         other = site.docker("run", "--rm", "-p", "18090:80", "busybox", "true", check=False)
-    assert "failed to bind host port 0.0.0.0:18090/tcp: address already in use" in other
+    assert "failed to bind host port for 0.0.0.0:18090:172.17.0." in other
+    assert ":80/tcp: address already in use" in other
     site.docker("rm", "-f", "first")
     site.docker("start", "-a", "second")
 
