@@ -14,7 +14,7 @@ Document = dict[str, Any]
 class Backend(Protocol):
     """What these routes need; `containers.exec.Execs` satisfies it."""
 
-    def create(self, reference: str, body: Document) -> str: ...
+    async def create(self, reference: str, body: Document) -> str: ...
     def check(self, id: str) -> None: ...
     async def start(self, id: str, *, console_size: tuple[int, int] | None = None) -> None: ...
     def terminal(self, id: str) -> bool: ...
@@ -37,7 +37,8 @@ def routes(backend: Backend) -> Sequence[Route]:
     """The routes of exec sessions."""
 
     async def create(request: Request) -> Answer:
-        return created({"Id": backend.create(request.params["id"], await request.json())})
+        id = await backend.create(request.params["id"], await request.json())
+        return created({"Id": id})
 
     async def start(request: Request) -> Answer:
         id, body = request.params["id"], await request.json()

@@ -47,6 +47,17 @@ _CONFIG_KEYS = (
     "OnBuild",
     "Shell",
 )
+# printed even when they are empty, up to version 1.51
+_ALWAYS_KEYS = (
+    "User",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "OnBuild",
+)
 
 
 def unix_time(text: str) -> int:
@@ -86,7 +97,8 @@ def summary(image: Image, version: tuple[int, int], shared: int = -1) -> Documen
 def _config(image: Image, version: tuple[int, int]) -> Document:
     if version < (1, 50):
         return {**_OLD_CONFIG, **image.run_config}
-    return {key: image.run_config[key] for key in _CONFIG_KEYS if image.run_config.get(key)}
+    given = {key: image.run_config[key] for key in _CONFIG_KEYS if image.run_config.get(key)}
+    return {**{key: _OLD_CONFIG[key] for key in _ALWAYS_KEYS}, **given}
 
 
 def _graph(folders: Sequence[Path]) -> Document:

@@ -9,7 +9,7 @@ from engine.containers import limits
 from engine.containers.container import Container
 from engine.containers.neighbours import Settings
 from engine.containers.record import Json, MountPoint, Record
-from engine.containers.rootfs import subpath_source
+from engine.containers.rootfs import pin_of
 from engine.errors import Conflict, EngineError
 from engine.linux import devices
 from engine.linux.devices import Device
@@ -39,12 +39,14 @@ def environment(record: Record, home: str = "/root") -> tuple[str, ...]:
     return tuple(merged.values())
 
 
-def _bind_options(point: MountPoint) -> tuple[str, ...]:
+def _bind_options(point: MountPoint, source: str) -> tuple[str, ...]:
     recursive = not point.options.get("NonRecursive")
     words = ["rbind" if recursive else "bind", point.propagation or "rprivate"]
     if not point.writable:
         words.append("ro")
-        if recursive and not point.options.get("ReadOnlyNonRecursive"):
+        # nothing lies below a file; and crun before 1.14.4 takes each "rro" source for a folder
+        below = recursive and os.path.isdir(source)
+        if below and not point.options.get("ReadOnlyNonRecursive"):
             words.append("rro")
     return tuple(words)
 
@@ -60,11 +62,11 @@ def _tmpfs_options(words: list[str], *, writable: bool = True) -> tuple[str, ...
     return tuple([*chosen, *([] if writable else ["ro"])])
 
 
-def _point_mount(point: MountPoint) -> Mount:
+def _point_mount(point: MountPoint, source: str) -> Mount:
     if point.type == "tmpfs":
         options = _tmpfs_options(point.options.get("words") or [], writable=point.writable)
         return Mount("tmpfs", "tmpfs", point.destination, options)
-    return Mount("bind", subpath_source(point), point.destination, _bind_options(point))
+    return Mount("bind", source, point.destination, _bind_options(point, source))
 
 
 def _file_mounts(record: Record, folder: Path) -> Iterator[Mount]:
@@ -75,10 +77,18 @@ def _file_mounts(record: Record, folder: Path) -> Iterator[Mount]:
             yield Mount("bind", str(folder / name), f"/etc/{name}", options)
 
 
-def container_mounts(record: Record, folder: Path, shm: str) -> tuple[Mount, ...]:
-    """All mounts of the container, parents before their children."""
-    found = list(_file_mounts(record, folder))
-    found += [_point_mount(point) for point in record.mounts]
+def container_mounts(
+    record: Record, folder: Path, shm: str, network: Path | None = None
+) -> tuple[Mount, ...]:
+    """All mounts of the container, parents before their children.
+
+    `network` is the folder of the container whose network it joins: /etc/hosts and the like are
+    the same files for both, as with Docker.
+    """
+    found = list(_file_mounts(record, network or folder))
+    for number, point in enumerate(record.mounts):
+        source = str(pin_of(folder, number)) if point.subpath else point.source
+        found.append(_point_mount(point, source))
     for target, words in (record.host_config.get("Tmpfs") or {}).items():
         found.append(Mount("tmpfs", "tmpfs", target, _tmpfs_options(words.split(","))))
     if shm:
@@ -204,7 +214,12 @@ def spec_inputs(
         console_size=(size[0], size[1]) if record.terminal and all(size) else None,
         hostname="" if host["UTSMode"] == "host" else config["Hostname"],
         domainname=config["Domainname"],
-        mounts=container_mounts(record, folder, shm),
+        mounts=container_mounts(
+            record,
+            folder,
+            shm,
+            settings.folder / joined(mode, find, "network").id if joins_network else None,
+        ),
         readonly_rootfs=host["ReadonlyRootfs"],
         shm_size=host["ShmSize"],
         privileged=host["Privileged"],

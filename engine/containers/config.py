@@ -225,6 +225,9 @@ def complete_host_config(asked: Mapping[str, Any] | None, runtime: str) -> Json:
         host[key] = host[key] or "private"
     if host["Memory"] > 0 and not host["MemorySwap"]:
         host["MemorySwap"] = host["Memory"] * 2
+    if host["MemorySwappiness"] == -1:  # the CLI's words for "as the machine does"
+        host["MemorySwappiness"] = None
+    host["PidsLimit"] = host["PidsLimit"] or None
     _complete_paths(host, asked)
     return host
 

@@ -23,6 +23,7 @@ from engine.runtime import users
 from engine.runtime.bundle import RuntimeFailure
 from engine.runtime.execs import ExecRunning
 from engine.runtime.process import exec_process
+from engine.runtime.users import User
 
 # An ended session can be inspected for this long, as with dockerd.
 _KEPT_SECONDS = 300.0
@@ -144,12 +145,17 @@ class Execs:
             raise NotFound(f"No such exec instance: {id}")
         return session
 
-    def create(self, reference: str, body: Json) -> str:
-        """Prepare a session and return its id. Raises Conflict when the container can't run it."""
+    async def create(self, reference: str, body: Json) -> str:
+        """Prepare a session and return its id.
+
+        Raises Conflict when the container can't run it, BadRequest when it doesn't know the user.
+        """
         container = self._store.get(reference)
         request = ExecRequest.parse(body)
         _require_running(container)
         keys = parse_keys(request.keys)
+        if request.user:
+            await asyncio.to_thread(self._user, container, request)
         self._forget_old()
         session = Session(new_id(), container, request, keys)
         self._sessions[session.id] = session
@@ -209,15 +215,11 @@ class Execs:
         self._tasks.spawn(self._supervise(session, session.running), f"exec {session.id[:12]}")
 
     def _process(self, session: Session, console_size: tuple[int, int] | None) -> dict[str, Any]:
-        request, record = session.request, session.container.record
+        request = session.request
         running = session.container.require_live()
         # a container of an earlier engine was adopted without its document
         document = running.bundle.spec or json.loads(running.folder.config.read_text())
-        user = None
-        if request.user:
-            root = Path(self._roots.inside(session.container))
-            groups = tuple(record.host_config.get("GroupAdd") or ())
-            user = users.resolve(root, request.user, groups)
+        user = self._user(session.container, request) if request.user else None
         return exec_process(
             document,
             request.args,
@@ -228,6 +230,10 @@ class Execs:
             privileged=request.privileged,
             console_size=console_size or request.console_size,
         )
+
+    def _user(self, container: Container, request: ExecRequest) -> User:
+        groups = tuple(container.record.host_config.get("GroupAdd") or ())
+        return users.resolve(Path(self._roots.inside(container)), request.user, groups)
 
     async def _supervise(self, session: Session, running: ExecRunning) -> None:
         code = await running.wait()
@@ -266,7 +272,7 @@ class Execs:
     ) -> tuple[int, bytes]:
         """Run a health check's program. Raises TimeoutError after killing it, EngineError."""
         body = {"Cmd": list(args), "AttachStdout": True, "AttachStderr": True}
-        id = self.create(container.id, body)
+        id = await self.create(container.id, body)
         await self.start(id)
         session = self.get(id)
         running = session.running

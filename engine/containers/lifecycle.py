@@ -227,11 +227,11 @@ class Lifecycle:
 
     async def kill(self, reference: str, signal_name: str = "") -> None:
         """Send a signal (SIGKILL by default). Raises Conflict when it doesn't run."""
-        container = self._store.get(reference)
         try:
             number = parse_signal(signal_name) if signal_name else int(signal.SIGKILL)
-        except BadRequest as error:
-            raise BadRequest(f"cannot kill container: {reference}: {error.message}") from error
+            container = self._store.get(reference)
+        except (BadRequest, NotFound) as error:
+            raise type(error)(f"cannot kill container: {reference}: {error.message}") from error
         if not container.live:
             raise Conflict(
                 f"cannot kill container: {reference}: container {container.id} is not running"

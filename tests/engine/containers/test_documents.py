@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.containers.assemble import container_mounts
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.document import check_config, check_host_config
 from engine.containers.limits import Machine, check, format_set, parse_set, resources
+from engine.containers.record import MountPoint, Record
 from engine.containers.validate import check_create, check_policy, parse_size
 from engine.errors import EngineError
 
@@ -155,3 +158,35 @@ def test_sets_of_numbers() -> None:
     assert parse_set("0-2,7") == {0, 1, 2, 7}
     assert parse_set("2-1") is None and parse_set("") is None
     assert format_set(frozenset({0, 1, 2, 7})) == "0-2,7"
+
+
+def test_limits_that_mean_none_are_null() -> None:
+    host = complete_host_config({"MemorySwappiness": -1, "PidsLimit": 0}, "crun")
+    assert (host["MemorySwappiness"], host["PidsLimit"]) == (None, None)
+    host = complete_host_config({"MemorySwappiness": 0, "PidsLimit": -1}, "crun")
+    assert (host["MemorySwappiness"], host["PidsLimit"]) == (0, -1)
+
+
+def test_only_folders_are_read_only_below(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    host = complete_host_config({}, "crun")
+    points = [
+        MountPoint("bind", f"/{name}", source=str(tmp_path / name), writable=False)
+        for name in ("", "file")
+    ]
+    record = Record(
+        id="a",
+        name="a",
+        created=0,
+        image_id="",
+        chain_ids=[],
+        config={},
+        host_config=host,
+        path="sh",
+        args=[],
+        endpoints={},
+        mounts=points,
+    )
+    folder, file = container_mounts(record, tmp_path, "")
+    assert folder.options == ("rbind", "rprivate", "ro", "rro")
+    assert file.options == ("rbind", "rprivate", "ro")

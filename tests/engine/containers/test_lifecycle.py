@@ -87,6 +87,10 @@ async def test_stop_asks_then_kills(world: Any) -> None:
 
 
 async def test_kill_needs_a_running_container(world: Any) -> None:
+    with pytest.raises(NotFound, match="cannot kill container: none: No such container: none"):
+        await world.containers.kill("none")
+    with pytest.raises(BadRequest, match="cannot kill container: none: invalid signal: BLA"):
+        await world.containers.kill("none", "BLA")
     id = await world.create("web")
     with pytest.raises(Conflict) as caught:
         await world.containers.kill("web")

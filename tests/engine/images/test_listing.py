@@ -117,7 +117,16 @@ def test_summary_has_dockerds_fields() -> None:
 def test_inspection() -> None:
     document = inspection(IMAGES[0], V151, [])
     assert document["RootFS"] == {"Type": "layers", "Layers": [diff_id(1)]}
-    assert document["Config"] == {"Labels": {"a": "b", "c": "d"}}
+    assert document["Config"] == {
+        "User": "",
+        "Env": None,
+        "Entrypoint": None,
+        "Cmd": None,
+        "Volumes": None,
+        "WorkingDir": "",
+        "Labels": {"a": "b", "c": "d"},
+        "OnBuild": None,
+    }
     assert document["Metadata"] == {"LastTagTime": "0001-01-01T00:00:00Z"}
     assert inspection(IMAGES[0], (1, 40), [])["Config"]["Hostname"] == ""
 

@@ -141,6 +141,11 @@ def test_mounts(native_engine: NativeEngine, tmp_path: Path) -> None:
         "run", "--rm", "-v", f"{tmp_path}:/b:ro", "busybox", "touch", "/b/x", check=False
     )
     assert "Read-only file system" in readonly.stderr
+    file = native_engine.docker(
+        "run", "--rm", "-v", f"{tmp_path}/in:/f:ro", "busybox",
+        "sh", "-c", "cat /f; echo x > /f", check=False,
+    )  # fmt: skip
+    assert (file.stdout, "Read-only file system" in file.stderr) == ("hello", True)
     missing = native_engine.docker(
         "run", "--rm", "--mount", "type=bind,src=/nosuch,dst=/x", "busybox", "true", check=False
     )

@@ -38,6 +38,9 @@ def test_what_cannot_run(native_engine: NativeEngine, box: Any) -> None:
     assert missing.returncode == 127
     assert 'exec: "nosuch": executable file not found in $PATH' in missing.stdout
     assert native_engine.docker("exec", box.id, "/etc", check=False).returncode == 126
+    nobody = native_engine.docker("exec", "-u", "nosuch", box.id, "true", check=False)
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "unable to find user nosuch: no matching entries in passwd file" in nobody.stderr
     stopped = native_engine.docker("exec", "nosuch", "true", check=False)
     assert "No such container: nosuch" in stopped.stderr
 
