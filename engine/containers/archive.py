@@ -8,6 +8,7 @@ import bz2
 import lzma
 import os
 import posixpath
+import shutil
 import stat
 import tarfile
 import zlib
@@ -120,7 +121,9 @@ def _content(path: str, size: int, write: Write) -> None:
     left = size
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        while left and (piece := os.read(fd, min(left, _PIECE))):
+        # a device may have taken the file's place: a container can make nodes that it can't open
+        plain = stat.S_ISREG(os.fstat(fd).st_mode)
+        while plain and left and (piece := os.read(fd, min(left, _PIECE))):
             write(piece)
             left -= len(piece)
     finally:
@@ -189,6 +192,19 @@ def export(write: Write) -> None:
     write(bytes(2 * tarfile.BLOCKSIZE))
 
 
+class _Archive(tarfile.TarFile):
+    """Writes into files that it makes itself, never through what a container puts in the way."""
+
+    copybufsize = _PIECE
+
+    def makefile(self, tarinfo: tarfile.TarInfo, targetpath: str | bytes) -> None:  # type: ignore[override]
+        """The content of a plain file. Raises FileExistsError when something is there."""
+        source = self.extractfile(tarinfo)
+        assert source is not None
+        with source, open(targetpath, "xb") as target:
+            shutil.copyfileobj(source, target, _PIECE)
+
+
 class _Stream:
     """The pieces of a request's body as a file to read from."""
 
@@ -225,8 +241,7 @@ def unpack(
     if not os.path.isdir(where):
         raise BadRequest("extraction point is not a directory")
     try:
-        with tarfile.open(fileobj=_Stream(pieces), mode="r|*", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
-            archive.copybufsize = _PIECE
+        with _Archive.open(fileobj=_Stream(pieces), mode="r|*", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
             folders = []
             for info in archive:
                 _extract(archive, info, where, keep_kinds=keep_kinds, owner=owner)

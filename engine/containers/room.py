@@ -1,9 +1,10 @@
 """Access to a container's files as the container sees them, running or not."""
 
 import asyncio
+import os
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -13,14 +14,13 @@ from engine.containers.archive import PathStat, Write
 from engine.containers.changes import own_changes
 from engine.containers.container import Container
 from engine.containers.neighbours import Neighbours, Settings
-from engine.containers.paths import resolve_in
-from engine.containers.record import Json
-from engine.containers.rootfs import Roots, subpath_source
+from engine.containers.paths import is_folder, make_in
+from engine.containers.record import Json, MountPoint
+from engine.containers.rootfs import Roots, open_source
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
-from engine.errors import Forbidden
-from engine.linux import confined
-from engine.linux.mounts import Mount
+from engine.errors import EngineError, Forbidden
+from engine.linux import confined, trees
 from engine.runtime import users
 
 _DEPTH = 8  # pieces of up to a megabyte between the thread and the loop
@@ -52,7 +52,9 @@ class Rooms:
         running = container.running
         if container.live and running is not None and running.pid:
             pid = running.pid
-            return await confined.run(lambda: confined.enter_process(pid), work)
+            return await confined.run(
+                lambda: confined.enter_process(pid, lambda: running.signal(0)), work
+            )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(container.lock)
             if container.unmounting is not None:
@@ -63,14 +65,11 @@ class Rooms:
             root = self._roots.path(container.id)
 
             def enter() -> None:
-                confined.enter_mounts(root, self._mounts(container, root, bare=bare))
+                what = self._neighbours.snapshots.mount_of(container.id, root)
+                points = [] if bare else container.record.mounts
+                confined.enter_mounts(root, what, lambda: _mount_points(points, root))
 
             return await confined.run(enter, work)
-
-    def _mounts(self, container: Container, root: Path, *, bare: bool) -> Iterator[Mount]:
-        yield self._neighbours.snapshots.mount_of(container.id, root)
-        if not bare:
-            yield from _inner_mounts(container, root)
 
     async def stat(self, reference: str, path: str) -> PathStat:
         """What is at `path`. Raises NotFound."""
@@ -170,23 +169,23 @@ class Rooms:
         raise Forbidden("container rootfs is marked read-only")
 
 
-def _inner_mounts(container: Container, root: Path) -> Iterator[Mount]:
-    """Volumes and binds: where they go can only be resolved once the root is mounted."""
-    points = sorted(container.record.mounts, key=lambda one: one.destination.count("/"))
-    for point in points:
+def _mount_points(points: Sequence[MountPoint], root: Path) -> None:
+    """Volumes and binds into a mounted root. Other containers may be changing them meanwhile."""
+    for point in sorted(points, key=lambda one: one.destination.count("/")):
         if point.type == "tmpfs":
             continue
-        target = resolve_in(root, point.destination)
-        source = Path(subpath_source(point))
-        if not source.exists():
-            continue
-        if source.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        elif not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.touch()
-        options = ("rbind",) if point.writable else ("rbind", "ro")
-        yield Mount("none", str(source), str(target), options)
+        try:
+            source = open_source(point)
+        except (OSError, EngineError):
+            continue  # gone: there is nothing to look into
+        try:
+            target = make_in(root, point.destination, folder=is_folder(source))
+            try:
+                trees.bind(source, target, writable=point.writable)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
 
 
 class _Closed(Exception):

@@ -5,17 +5,16 @@ import contextlib
 import logging
 import os
 import shutil
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from engine.containers.container import Container
 from engine.containers.neighbours import Neighbours, Settings
-from engine.containers.paths import make_folder, resolve_in
+from engine.containers.paths import is_folder, make_folder, make_in, open_below, resolve_in
 from engine.containers.record import MountPoint, Record
 from engine.errors import EngineError
-from engine.linux import mounts
+from engine.linux import mounts, trees
 from engine.linux.mounts import Mount
 
 _log = logging.getLogger(__name__)
@@ -66,9 +65,42 @@ class Roots:
 
         May block for long: a lasting overlay syncs the whole file system that it writes to.
         """
+        self.unpin(id)
         with contextlib.suppress(OSError):
             while self._unmount(self.path(id), lazy=True):
                 continue
+
+    def pin(self, record: Record) -> None:
+        """Mount the subpaths of volumes at `pin_of` each; blocks. Raises OSError, EngineError.
+
+        The runtime is given those: a path through a volume could be turned elsewhere by a
+        container that writes to it.
+        """
+        for number, point in enumerate(record.mounts):
+            if not point.subpath:
+                continue
+            source = open_source(point)
+            try:
+                place = pin_of(Path("/"), number)
+                target = make_in(self.folder(record.id), str(place), folder=is_folder(source))
+                try:
+                    trees.bind(source, target)
+                finally:
+                    os.close(target)
+            finally:
+                os.close(source)
+
+    def unpin(self, id: str) -> None:
+        """Unmount what `pin` mounted; the container has it by then. Twice is fine."""
+        folder = pin_of(self.folder(id), 0).parent
+        if not folder.exists():
+            return
+        for place in folder.iterdir():
+            with contextlib.suppress(OSError):
+                while self._unmount(place, lazy=True):
+                    continue
+                # never a whole tree: it would be the volume's if it were still mounted
+                place.rmdir() if place.is_dir() else place.unlink()
 
     def inside(self, container: Container) -> Path:
         """The mounted root: of the running process when there is one (it survives the engine)."""
@@ -163,23 +195,21 @@ def make_source(point: MountPoint) -> None:
         ) from error
 
 
-def subpath_source(point: MountPoint) -> str:
-    """The folder of a volume that is mounted. Raises EngineError when its subpath isn't there."""
+def pin_of(folder: Path, number: int) -> Path:
+    """Where the subpath of a container's mount with this number is mounted during a start."""
+    return folder / "pins" / str(number)
+
+
+def open_source(point: MountPoint) -> int:
+    """A descriptor (O_PATH) of what is mounted; links in a volume lead nowhere outside of it.
+
+    Raises OSError, EngineError when the subpath of a volume isn't there.
+    """
     if not point.subpath:
-        return point.source
-    target = resolve_in(Path(point.source), point.subpath)
+        return os.open(point.source, os.O_PATH | os.O_CLOEXEC)
     try:
-        os.stat(target)
+        return open_below(Path(point.source), point.subpath)
     except OSError as error:
         raise EngineError(
             f"cannot access path {point.source}/{point.subpath}: {(error.strerror or '').lower()}"
         ) from error
-    return str(target)
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder is at `path` (links not followed)."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False

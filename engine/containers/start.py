@@ -14,6 +14,7 @@ from engine.containers.container import Container, Ended
 from engine.containers.endpoints import sandbox_request
 from engine.containers.files import host_entries, hosts_text, resolv_text, write_in_place
 from engine.containers.neighbours import Neighbours, Settings
+from engine.containers.proc import refuse_mounts
 from engine.containers.record import Record, Status
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
@@ -84,7 +85,9 @@ class Starter:
 
     def _open_root(self, record: Record) -> User:
         root = self._roots.mount(record.id, lasting=not record.auto_remove)
+        refuse_mounts(root, record)
         self._roots.make_working_folder(root, record)
+        self._roots.pin(record)
         groups = tuple(record.host_config.get("GroupAdd") or ())
         return users.resolve(root, record.config["User"], groups)
 
@@ -114,10 +117,7 @@ class Starter:
         config, host = record.config, record.host_config
         mode = record.network_mode
         if mode.startswith("container:"):
-            other = self._settings.folder / self._store.get(mode.partition(":")[2]).id
-            for name in ("hosts", "resolv.conf", "hostname"):
-                write_in_place(folder / name, (other / name).read_text())
-            return
+            return  # it's given the other's own files
         write_in_place(folder / "hostname", f"{config['Hostname']}\n")
         first = next(iter(sandbox.endpoints.values()), None)
         outside = self._neighbours.networks.host_address
@@ -175,6 +175,8 @@ class Starter:
     async def _launch(self, container: Container, bundle: Bundle) -> None:
         runtime = self._neighbours.runtime
         running = await runtime.create(bundle)
+        if any(point.subpath for point in container.record.mounts):
+            await asyncio.to_thread(self._roots.unpin, container.id)
         for waiting in list(container.pending):
             if not waiting.done():
                 waiting.set_result(await running.attach())

@@ -7,26 +7,33 @@ Python and libc would read are the container's.
 
 import asyncio
 import ctypes
+import errno
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from engine.linux import mounts
+from engine.linux import mounts, trees
 from engine.linux.libc import check, libc
 from engine.linux.mounts import Mount
 
 _CLONE_FS = 0x200
 _CLONE_NEWNS = 0x20000
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 T = TypeVar("T")
 
 
-def enter_process(pid: int) -> None:
-    """Take the root of a process: its mount namespace, as it sees it. Raises OSError."""
+def enter_process(pid: int, alive: Callable[[], bool]) -> None:
+    """Take the root of a process: its mount namespace, as it sees it. Raises OSError.
+
+    `alive` tells, once the namespace is open, that the pid has not gone to another process.
+    """
     namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        if not alive():
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         check(libc().unshare(ctypes.c_int(_CLONE_FS)), "unshare")
         check(libc().setns(ctypes.c_int(namespace), ctypes.c_int(_CLONE_NEWNS)), "setns", str(pid))
     finally:
@@ -34,17 +41,44 @@ def enter_process(pid: int) -> None:
     os.chdir("/")
 
 
-def enter_mounts(root: Path, wanted: Iterable[Mount]) -> None:
+def enter_mounts(root: Path, what: Mount, more: Callable[[], None]) -> None:
     """Mount in a namespace that ends with the thread, and take `root` of it. Raises OSError.
 
-    `wanted` is walked step by step: a mount may look at what the ones before it brought.
+    `more` mounts what belongs inside, once `what` is mounted.
     """
-    check(libc().unshare(ctypes.c_int(_CLONE_FS | _CLONE_NEWNS)), "unshare")
-    mounts.propagate("/", "rprivate")
-    for mount in wanted:
-        mounts.mount(mount)
+    _leave_mounts()
+    mounts.mount(what)
+    more()
     os.chroot(root)
     os.chdir("/")
+
+
+def enter_folders(place: Path, folders: Mapping[str, Path]) -> None:
+    """Take a root that holds nothing but `folders`, by their names. Raises OSError.
+
+    `place` is any folder: the root is mounted over it, seen by this thread alone.
+    """
+    _leave_mounts()
+    opened = {name: os.open(path, _FOLDER) for name, path in folders.items()}
+    try:
+        mounts.mount(Mount("tmpfs", "tmpfs", str(place), ("size=64k", "mode=700")))
+        for name, source in opened.items():
+            (place / name).mkdir()
+            target = os.open(place / name, _FOLDER)
+            try:
+                trees.bind(source, target)
+            finally:
+                os.close(target)
+    finally:
+        for source in opened.values():
+            os.close(source)
+    os.chroot(place)
+    os.chdir("/")
+
+
+def _leave_mounts() -> None:
+    check(libc().unshare(ctypes.c_int(_CLONE_FS | _CLONE_NEWNS)), "unshare")
+    mounts.propagate("/", "rprivate")
 
 
 async def run(enter: Callable[[], None], work: Callable[[], T]) -> T:

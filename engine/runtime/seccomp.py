@@ -36,6 +36,7 @@ _GATES: dict[tuple[str, ...], str] = {
     ("CAP_SYS_PTRACE",): "kcmp pidfd_getfd process_madvise",
     (): "add_key io_uring_enter io_uring_register io_uring_setup keyctl pivot_root request_key",
 }
+_ALWAYS = ["futex_waitv", "io_pgetevents", "io_pgetevents_time64", "vmsplice"]
 _AF_VSOCK = 40  # its addresses are the hypervisor's, outside every network namespace
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* that clone(2) knows, as Docker masks it
 _NO_NAMESPACES = {"index": 0, "value": _CLONE_NEW, "op": "SCMP_CMP_MASKED_EQ"}
@@ -67,8 +68,9 @@ def custom(text: str, capabilities: tuple[str, ...]) -> dict[str, Any]:
 
 def _tighten(profile: dict[str, Any], capabilities: tuple[str, ...]) -> dict[str, Any]:
     """`profile` with Docker's refusals where it allows more, and its allowances by capability."""
-    gated = {name for names in _GATES.values() for name in names.split()} | {"clone", "clone3"}
-    allowed: list[str] = []
+    gated = {name for names in _GATES.values() for name in names.split()}
+    gated |= {"clone", "clone3", *_ALWAYS}
+    allowed: list[str] = list(_ALWAYS)
     refused: list[str] = []
     for gate, names in _GATES.items():
         opened = any(name in capabilities for name in gate)

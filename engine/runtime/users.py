@@ -59,25 +59,30 @@ def _lines(content: bytes | None, fields: int) -> Iterator[list[str]]:
             yield parts + [""] * (fields - len(parts))
 
 
+def _is_number(text: str) -> bool:
+    """What int() takes and an id can be: digits of other scripts and endless ones are neither."""
+    return text.isascii() and text.isdigit() and len(text) <= 10
+
+
 def _accounts(content: bytes | None) -> Iterator[_Account]:
     for name, _, uid, gid, _, home, *_ in _lines(content, 7):
-        if uid.isdigit():
-            yield _Account(name, int(uid), int(gid) if gid.isdigit() else 0, home)
+        if _is_number(uid):
+            yield _Account(name, int(uid), int(gid) if _is_number(gid) else 0, home)
 
 
 def _groups(content: bytes | None) -> Iterator[_Group]:
     for name, _, gid, members, *_ in _lines(content, 4):
-        if gid.isdigit():
+        if _is_number(gid):
             yield _Group(name, int(gid), tuple(filter(None, members.split(","))))
 
 
 def _number(text: str) -> int | None:
-    if not text.lstrip("-").isdigit():
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
         return None
-    value = int(text)
-    if not 0 <= value <= _HIGHEST:
+    if not _is_number(text) or int(text) > _HIGHEST:
         raise BadRequest(f"uids and gids must be in range 0-{_HIGHEST}")
-    return value
+    return int(text)
 
 
 def _account(rootfs: Path, word: str) -> _Account:

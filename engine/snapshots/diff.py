@@ -197,7 +197,9 @@ def _xattrs(full: Path) -> dict[str, str]:
 def _content(full: Path, size: int) -> Iterator[bytes]:
     left = size
     with open(full, "rb", buffering=0, opener=_open_no_follow) as file:
-        while left and (piece := file.read(min(left, _CHUNK))):
+        # the container may run: a device node in the file's place is not read
+        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        while plain and left and (piece := file.read(min(left, _CHUNK))):
             left -= len(piece)
             yield piece
     while left:

@@ -18,6 +18,7 @@ from engine.database import Database
 from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.filters import Filters
+from engine.linux import confined
 from engine.volumes import tree
 from engine.volumes.local import mount_of, mount_volume, unmount_volume
 from engine.volumes.volume import (
@@ -195,7 +196,13 @@ class Store:
         """
         volume = self.get(name)
         try:
-            return await asyncio.to_thread(_populate, source, volume.mountpoint)
+            # the volume may be in the hands of a running container, which could put links into
+            # the way of the copy: it's made where links lead nowhere else
+            folders = {"from": source, "to": volume.mountpoint}
+            return await confined.run(
+                lambda: confined.enter_folders(self._folder, folders),
+                lambda: _populate(Path("/from"), Path("/to")),
+            )
         except OSError as error:
             raise EngineError(
                 f"can't copy {source} into the volume {name}: {error.strerror or error}"

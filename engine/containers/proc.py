@@ -1,0 +1,61 @@
+"""Refuses mounts over /proc: what stands there is believed by the OCI runtime and by its masks.
+
+An image can ask for them by a volume, or by a link at the mount's destination. runc refuses them
+in the same words.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.containers.paths import resolve_in
+from engine.containers.record import Record
+from engine.runtime.bundle import RuntimeFailure
+
+# what programs such as lxcfs replace
+_ALLOWED = frozenset(
+    f"/proc/{name}"
+    for name in (
+        "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo"
+        " sys/kernel/ns_last_pid sys/crypto/fips_enabled"
+    ).split()
+)
+_PREFIX = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "runc create failed: unable to start container process: error during container init: error "
+)
+
+
+def refuse_mounts(root: Path, record: Record) -> None:
+    """Look at the mounted root before anything runs in it. Raises RuntimeFailure."""
+    for name in ("proc", "sys"):
+        if (root / name).is_symlink():
+            raise _failure(
+                f'mounting "{name}" to rootfs at "/{name}": mount through symlink: filesystem '
+                f'"{name}" must be mounted on ordinary directory'
+            )
+    for source, destination in _destinations(record):
+        place = "/" + os.path.relpath(resolve_in(root, destination), root)
+        if place == "/proc" and os.path.realpath(source or "/") != "/proc":
+            raise _unsafe(source, destination, f"{root}{place}", "not of type proc")
+        if place.startswith("/proc/") and place not in _ALLOWED:
+            raise _unsafe(source, destination, f"{root}{place}", "inside /proc")
+
+
+def _destinations(record: Record) -> Iterator[tuple[str, str]]:
+    for point in record.mounts:
+        yield point.source, point.destination
+    for target in record.host_config.get("Tmpfs") or {}:
+        yield "", target
+
+
+def _unsafe(source: str, destination: str, place: str, why: str) -> RuntimeFailure:
+    return _failure(
+        f'mounting "{source or "tmpfs"}" to rootfs at "{destination}": create mountpoint for '
+        f"{destination} mount: check proc-safety of {destination} mount: "
+        f'"{place}" cannot be mounted because it is {why}'
+    )
+
+
+def _failure(text: str) -> RuntimeFailure:
+    return RuntimeFailure(f"{_PREFIX}{text}: unknown")
