@@ -142,11 +142,12 @@ class Client:
         return str(self._inspect(id)["State"]["Status"])
 
     def _inspect(self, id: str) -> Any:
-        while True:
+        for _ in range(100):
             try:
                 return self.do("GET", f"/containers/{id}/json", 200)
             except Gone:
-                time.sleep(0.05)
+                time.sleep(0.1)
+        raise Gone
 
     def _exec(self, id: str) -> None:
         # 409: it has ended already
