@@ -7,7 +7,6 @@ words them.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,18 +44,11 @@ class Engine:
 
     def connect(self, timeout: float | None) -> APIClient:
         """A new client, for a stream that owns its connection; `timeout` None waits for ever."""
-        # docker-py leaves its socket open when nobody listens; the window asks each second.
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(TIMEOUT)
-            probe.connect(self.socket)
-        import docker
+        from desktop.client.transport import api_client
 
-        base = f"unix://{self.socket}"
         with self._lock:
             version = self._version
-        made: APIClient = docker.APIClient(
-            base_url=base, version=version or "auto", timeout=cast(Any, timeout)
-        )
+        made = api_client(self.socket, version, timeout)
         with self._lock:
             self._version = str(made._version)
         return made

@@ -11,6 +11,7 @@ from PySide6.QtGui import QPainter, QPixmap
 from desktop.client import words
 from desktop.client.rows import Port, Sample, State
 from desktop.ui.containers.rows import Group, Row
+from desktop.ui.session import HISTORY
 from desktop.ui.theme import icons
 from desktop.ui.theme.current import colors, qcolor
 from desktop.ui.theme.paint import (
@@ -173,9 +174,11 @@ class Delegate(RowDelegate):
             found.fill(Qt.GlobalColor.transparent)
             inner = QPainter(found)
             inner.fillRect(QRectF(1, 22, _GRAPH - 2, 1), qcolor(c.line2))
-            values = [one.cpu for one in history]
+            # Half a point a second is too dense to read: the higher of each two.
+            cpu = [one.cpu for one in history]
+            values = [max(cpu[at : at + 2]) for at in range(len(cpu) % 2, len(cpu), 2)] or cpu
             top = max(max(values), _LEAST_TOP) * 1.1
-            graph(inner, QRectF(1, 2, _GRAPH - 2, 20), values, top, 120, color)
+            graph(inner, QRectF(1, 2, _GRAPH - 2, 20), values, top, HISTORY // 2, color)
             inner.end()
             self._graphs[key] = found
             while len(self._graphs) > 64:

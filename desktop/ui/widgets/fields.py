@@ -61,11 +61,13 @@ class Field(QLineEdit):
         if self._note:
             area = QRectF(0, 0, self.width() - 10, self.height())
             text(painter, area, self._note, c.text3, size=12, align=RIGHT)
-        elif self._keys and not self.text() and not self.hasFocus() and self.width() > 130:
+        elif self._keys and not self.text() and not self.hasFocus():
             width = text_width(self._shortcut, 11) + 10
-            box = QRectF(self.width() - width - 7, 5, width, 18)
-            rounded(painter, box, 4, "", c.line2)
-            text(painter, box.adjusted(0, 0, -5, 0), self._shortcut, c.text3, size=11, align=RIGHT)
+            if self.width() >= 60 + width + text_width(self.placeholderText(), 13):
+                box = QRectF(self.width() - width - 7, 5, width, 18)
+                rounded(painter, box, 4, "", c.line2)
+                box = box.adjusted(0, 0, -5, 0)
+                text(painter, box, self._shortcut, c.text3, size=11, align=RIGHT)
         painter.end()
 
 
