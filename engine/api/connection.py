@@ -16,7 +16,7 @@ import httptools
 from engine.api.application import failure
 from engine.api.body import Body, ClientGone, broken
 from engine.api.flow import Flow
-from engine.api.message import Message, Refused
+from engine.api.message import LINE_LIMIT, Message, Refused
 from engine.api.query import Query
 from engine.api.raw import LINGER_SECONDS, RawConnection
 from engine.api.request import Hijacked, Request
@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._held: list[bytes] = []  # received ahead, not parsed
         self._segment = b""
+        self._silent = 0  # bytes since the parser last told something
         self._upgrade_left: int | None = None
         self._raw: RawConnection | None = None
         self._eof = False
@@ -132,10 +133,12 @@ class Connection(asyncio.Protocol):
         self._reading = Message()
 
     def on_url(self, url: bytes) -> None:
+        self._silent = 0
         assert self._reading is not None
         self._reading.add_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._silent = 0
         assert self._reading is not None
         self._reading.add_header(name, value)
 
@@ -158,11 +161,13 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def on_body(self, data: bytes) -> None:
+        self._silent = 0
         assert self._reading is not None
         self._reading.body.feed(data)
 
     def on_message_complete(self) -> None:
         assert self._reading is not None
+        self._silent = 0
         if not self._upgrade_left:
             self._reading.body.end()
             self._reading = None
@@ -190,12 +195,17 @@ class Connection(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         self._segment = data if self._message is None else b""
         try:
+            self._silent += len(data)
             self._parser.feed_data(data)
+            if self._silent > LINE_LIMIT:
+                raise Refused(431, "the request's headers are too large")
         except httptools.HttpParserUpgrade as upgrade:
             self._segment = b""
             self._feed_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._malformed(error)
+            self._malformed(error, error.__context__)
+        except Refused as refusal:
+            self._malformed(refusal, refusal)
 
     def _feed_upgrade(self, data: bytes) -> None:
         """The body of a request that asks to upgrade; what follows it is the handler's."""
@@ -211,8 +221,7 @@ class Connection(asyncio.Protocol):
         if data:
             self._hold(data)
 
-    def _malformed(self, error: httptools.HttpParserError) -> None:
-        cause = error.__context__
+    def _malformed(self, error: Exception, cause: BaseException | None) -> None:
         refusal = cause if isinstance(cause, EngineError) else broken(error)
         if cause is not None and not isinstance(cause, EngineError):
             log.error("reading a request failed", exc_info=cause)

@@ -14,7 +14,7 @@ from engine.api.writer import ServerHeaders
 from engine.errors import EngineError
 
 PATH_LIMIT: Final = 107  # bytes; sun_path of Linux less its zero
-BACKLOG = 1024
+BACKLOG = 4096
 STOP_SECONDS = 3.0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from engine.errors import BadRequest
 
 _TEXT, _WHOLE, _TRUTH, _LIST, _WORDS, _MAP = "string", "int64", "bool", "list", "words", "map"
+_MAPS = "maps"
 
 CONFIG = {
     _TEXT: "Hostname Domainname User Image WorkingDir MacAddress StopSignal",
@@ -23,8 +24,9 @@ HOST_CONFIG = {
     " KernelMemory KernelMemoryTCP CpuCount CpuPercent IOMaximumIOps IOMaximumBandwidth",
     _WORDS: "Binds VolumesFrom CapAdd CapDrop Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links"
     " SecurityOpt DeviceCgroupRules MaskedPaths ReadonlyPaths",
-    _LIST: "BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps"
-    " BlkioDeviceWriteIOps Devices DeviceRequests Ulimits Mounts ConsoleSize",
+    _LIST: "ConsoleSize",
+    _MAPS: "BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps"
+    " BlkioDeviceWriteIOps Devices DeviceRequests Ulimits Mounts",
     _MAP: "LogConfig PortBindings RestartPolicy StorageOpt Tmpfs Sysctls Annotations",
 }
 
@@ -44,6 +46,7 @@ _GO_TYPES = {
     _LIST: "[]interface {}",
     _WORDS: "[]string",
     _MAP: "map[string]string",
+    _MAPS: "[]struct",
 }
 
 
@@ -59,6 +62,8 @@ def _fits(value: Any, shape: str) -> bool:
             return isinstance(value, dict)
         case "words":
             return isinstance(value, list) and all(isinstance(word, str) for word in value)
+        case "maps":
+            return isinstance(value, list) and all(isinstance(one, dict) for one in value)
     return isinstance(value, list)
 
 
@@ -96,3 +101,6 @@ def check_config(document: Mapping[str, Any]) -> None:
 def check_host_config(document: Mapping[str, Any]) -> None:
     """Raises BadRequest when a field of a HostConfig (or of an update) has the wrong JSON type."""
     _check(document, HOST_CONFIG, ".HostConfig")
+    for bindings in (document.get("PortBindings") or {}).values():
+        if bindings is not None and not _fits(bindings, _MAPS):
+            raise _mismatch(bindings, ".HostConfig.PortBindings", "[]nat.PortBinding")

@@ -294,3 +294,27 @@ async def test_three_hundred_clients_at_once(scene):
         return answers == [200, 200]
 
     assert all(await asyncio.gather(*map(one, range(300))))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /things/a HTTP/1.1\r\nX: ",
+        b"GET /things/a HTTP/1.1\r\n",
+        b"POST /json HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+)
+async def test_a_line_without_an_end_is_refused(client, start):
+    await client.send(start)
+    for _ in range(5):
+        await client.send(b"a" * (256 << 10))
+    status, _, body = await client.answer()
+    assert status in (400, 431)
+    assert json.loads(body)["message"]
+
+
+async def test_a_long_body_in_one_chunk_is_no_line(client):
+    size = 3 << 20
+    await client.send(JSON + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % size)
+    await client.send(b'"' + b"a" * (size - 2) + b'"' + b"\r\n0\r\n\r\n")
+    assert "object" in json.loads((await client.answer())[2])["message"]
