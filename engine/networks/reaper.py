@@ -7,6 +7,8 @@ every change of interfaces needs (20 ms and more). Nobody has to wait for that.
 import asyncio
 import logging
 import socket
+from collections.abc import Coroutine
+from typing import Any
 
 from engine.linux import conntrack, netlink
 from engine.networks import plumbing
@@ -24,30 +26,44 @@ class Reaper:
     def __init__(self, bridges: Bridges) -> None:
         self._bridges = bridges
         self._closed: list[Sandbox] = []
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cutting = False
 
     def add(self, sandbox: Sandbox) -> None:
         """A sandbox has been closed."""
         self._closed.append(sandbox)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        if not self._cutting:
+            self._cutting = True
+            self._spawn(self._cut_all())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
         """Finish without the grace; twice is safe."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._cutting = False
+        if self._closed:
             await asyncio.to_thread(self._cut, self._closed)
 
-    async def _run(self) -> None:
-        while self._closed:
-            batch, self._closed = self._closed, []
-            await asyncio.to_thread(self._cut, batch)
-            await asyncio.sleep(_GRACE)
-            # Some process still lives in the namespace: the interface goes without it.
-            links = {one.host_link for sandbox in batch for one in sandbox.endpoints.values()}
-            await asyncio.to_thread(self._bridges.discard, links)
+    async def _cut_all(self) -> None:
+        try:
+            while self._closed:
+                batch, self._closed = self._closed, []
+                await asyncio.to_thread(self._cut, batch)
+                self._spawn(self._discard(batch))
+        finally:
+            self._cutting = False
+
+    async def _discard(self, batch: list[Sandbox]) -> None:
+        """Some process may live on in a namespace: its interface goes without it."""
+        await asyncio.sleep(_GRACE)
+        links = {one.host_link for sandbox in batch for one in sandbox.endpoints.values()}
+        await asyncio.to_thread(self._bridges.discard, links)
 
     def _cut(self, sandboxes: list[Sandbox]) -> None:
         try:

@@ -112,9 +112,11 @@ def test_udp_reaches_the_container_that_runs_now(clean_site: Site) -> None:
         pid = site.docker("inspect", word, "-f", "{{.State.Pid}}")
         argv = ["nsenter", "-t", pid, "-n", "python3", "-c", _ANSWER, word]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as server:
-            assert server.stdout and server.stdout.readline()
-            assert world.sh(world.outside, f"python3 -c '{_ASK}'") == word
-            server.kill()
+            try:
+                assert server.stdout and server.stdout.readline()
+                assert world.sh(world.outside, f"python3 -c '{_ASK}'") == word
+            finally:
+                server.kill()
         site.docker("rm", "-f", word)
         # its address goes to another
         site.docker("run", "-d", "busybox", "sleep", "60")

@@ -27,14 +27,16 @@ def test_a_connection_outlives_a_killed_engine(clean_site: Site) -> None:
     )
     assert talk.stdin and talk.stdout
     with talk:
-        talk.stdin.write(b"before\n")
-        talk.stdin.flush()
-        assert talk.stdout.readline() == b"before\n"
-        site.restart(kill=True)
-        talk.stdin.write(b"after\n")
-        talk.stdin.flush()
-        assert talk.stdout.readline() == b"after\n"
-        talk.kill()
+        try:
+            talk.stdin.write(b"before\n")
+            talk.stdin.flush()
+            assert talk.stdout.readline() == b"before\n"
+            site.restart(kill=True)
+            talk.stdin.write(b"after\n")
+            talk.stdin.flush()
+            assert talk.stdout.readline() == b"after\n"
+        finally:
+            talk.kill()
     assert world.fetch(world.outside, f"http://{MACHINE}:18080") == "hello"
     # what they have is still theirs
     args = ("run", "--rm", "-p", "18080:80", "busybox", "true")
