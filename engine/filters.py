@@ -10,6 +10,14 @@ from engine.errors import BadRequest
 TRUE_WORDS = frozenset({"1", "true"})
 FALSE_WORDS = frozenset({"0", "false"})
 
+_LONGEST = 512  # of regular expressions and of names that they are tried on
+_MOST_REPEATS = 3
+_MOST_OPTIONS = 8
+_ESCAPED = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)  # escapes and classes: one character each
+_REPEATS = ("*", "+", "{")
+_UNBOUNDED = re.compile(r"[*+{]")
+_BRANCHING = re.compile(r"[*+{?|]")
+
 
 class Filters:
     """Filter key -> values. Values of one key are alternatives, keys must all hold."""
@@ -108,10 +116,31 @@ def _holds_all(wanted: Collection[str], labels: Mapping[str, str]) -> bool:
 def _fuzzy(pattern: str, value: str) -> bool:
     if value.startswith(pattern):
         return True
+    if _takes_long(pattern):
+        raise BadRequest(f"invalid filter: the regular expression '{pattern[:80]}' is too complex")
     try:
-        return re.search(pattern, value) is not None
-    except re.error:
+        return len(value) <= _LONGEST and re.search(pattern, value) is not None
+    except (re.error, RecursionError, OverflowError):
         return False
+
+
+def _takes_long(pattern: str) -> bool:
+    """Whether a search may try far too many ways: it would stop the engine meanwhile.
+
+    Those are repetitions of what repeats or has alternatives itself, and many beside each other.
+    """
+    if len(pattern) > _LONGEST:
+        return True
+    bare = _ESCAPED.sub("x", pattern)
+    groups: list[int] = []  # positions of the parentheses that are open
+    for position, character in enumerate(bare):
+        if character == "(":
+            groups.append(position)
+        elif character == ")" and groups:
+            inner = bare[groups.pop() + 1 : position].removeprefix("?:")
+            if bare[position + 1 : position + 2] in _REPEATS and _BRANCHING.search(inner):
+                return True
+    return len(_UNBOUNDED.findall(bare)) > _MOST_REPEATS or bare.count("?") > _MOST_OPTIONS
 
 
 def _go_list(words: Collection[str]) -> str:

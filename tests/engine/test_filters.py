@@ -61,3 +61,19 @@ def test_booleans():
     for words in (["x"], ["true", "false"]):
         with pytest.raises(BadRequest, match="invalid filter 'd="):
             Filters({"d": words}).boolean("d")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a*)*b", "(a|a)+b", "((a?){9}){9}b", "a*a*a*a*b", "a?" * 40 + "b", "(" * 600]
+)
+def test_patterns_that_never_end_are_refused(pattern):
+    with pytest.raises(BadRequest, match="too complex"):
+        Filters({"name": [pattern]}).fuzzy("name", "a" * 5000)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^/?web-[0-9]+$", "(web|db)-1", r"web-\d+", "w.*b.*1", "[*+?|(]?web"]
+)
+def test_usual_patterns_are_not(pattern):
+    assert Filters({"name": [pattern]}).fuzzy("name", "web-1")
+    assert not Filters({"name": [pattern + "$x"]}).fuzzy("name", "a" * 300)
