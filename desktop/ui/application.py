@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -124,6 +125,9 @@ def run(home: Home, socket: str, *, start: bool, scheme: str = "", page: str = "
     parts.window.show()
     # After the first paint: what follows imports docker-py and starts threads.
     QTimer.singleShot(0, lambda: parts.open(start=start))
+    # Python runs the handlers between two turns of the loop; the clock of the window wakes it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: app.quit())
     code = app.exec()
     parts.close()
     return code
