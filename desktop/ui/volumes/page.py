@@ -215,7 +215,7 @@ class VolumesPage(ListPage):
             Fact("Size", words.size(row.size)),
             Fact("Driver", volume.driver),
             Fact("Created", created),
-            Fact("Path inside", volume.mountpoint, note="in the VM"),
+            Fact("Path of the engine", volume.mountpoint),
         )
         users = tuple(Fact(name, "container") for name in volume.used_by)
         labels = tuple(Fact(k, v, mono=True) for k, v in sorted(volume.labels.items()))
