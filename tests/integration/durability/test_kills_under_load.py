@@ -118,7 +118,8 @@ class Client:
         if ended["StatusCode"] != code:
             self.complaints.append(f"{id[:12]} ended with {ended} instead of {code}")
         logged = self.do("GET", f"/containers/{id}/logs?stdout=1&stderr=1", 200)
-        if logged != frames((1, b"out\n"), (2, b"err\n")):
+        # a start that the engine's death undid may have come as far as to write before
+        if not logged.endswith(frames((1, b"out\n"), (2, b"err\n"))):
             self.complaints.append(f"{id[:12]} logged {logged!r}")
         if random.random() < 0.9:
             self._removed(id)
