@@ -40,7 +40,7 @@ from engine.events import Events
 from engine.hostlink import HostLink
 from engine.images.service import Service as ImageService
 from engine.images.store import Store as Images
-from engine.linux import cgroups, private
+from engine.linux import cgroups, private, process
 from engine.networks import Controller
 from engine.options import Options
 from engine.runtime.runtime import Runtime
@@ -48,6 +48,8 @@ from engine.snapshots.store import Store as Snapshots
 from engine.volumes.store import Store as Volumes
 
 log = logging.getLogger("engine")
+
+_OOM_SCORE = -500  # containers stand at 0
 
 
 class StartFailed(EngineError):
@@ -188,6 +190,7 @@ def prepare(options: Options) -> int:
         options.root.chmod(0o711)
         lock = _lock(options.root)
         _raise_limits()
+        process.spare_me(_OOM_SCORE)
         if options.native:
             private.enter(options.run / "mount-namespace")
     except OSError as error:

@@ -1,6 +1,7 @@
 """Reads container logs as conmon writes them, across rotated files, following or not."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ class _Source:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
+        self._left: int | None = None
 
     def open(self, tail: int | None) -> None:
         """Go to the beginning, or to the last `tail` lines. A missing log is an empty one."""
@@ -64,6 +66,20 @@ class _Source:
             except FileNotFoundError:
                 continue
 
+    def stop_at_end(self) -> None:
+        """Read no further than what is there now: a writer may be faster than any reader."""
+        if self._fd < 0:
+            self._left = 0
+            return
+        ours = os.fstat(self._fd)
+        self._left = ours.st_size - os.lseek(self._fd, 0, os.SEEK_CUR)
+        for path in reversed(files(self._path)):
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(path)
+                if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
+                    break
+                self._left += status.st_size
+
     def _switch(self, fd: int) -> None:
         self.close()
         self._fd = fd
@@ -75,7 +91,11 @@ class _Source:
                 self._open_first([self._path])
                 if self._fd < 0:
                     return b""
-            piece = os.read(self._fd, _PIECE)
+            piece = os.read(self._fd, _PIECE if self._left is None else min(_PIECE, self._left))
+            if self._left is not None:
+                self._left -= len(piece)
+                if not self._left:
+                    return piece
             if piece or not self._follow_rotation():
                 return piece
 
@@ -147,6 +167,8 @@ async def read(
     watch = _Follower(path, ended, until_ns) if follow else None
     try:
         await asyncio.to_thread(source.open, tail)
+        if not follow:
+            await asyncio.to_thread(source.stop_at_end)
         while True:
             over = watch is None or watch.over
             lines, more = await asyncio.to_thread(partial(_batch, source, parser))

@@ -157,3 +157,17 @@ async def test_rotation(tmp_path):
     task.cancel()
     assert (tmp_path / "log.1").stat().st_size == 20
     assert not log.exists()
+
+
+@pytest.mark.parametrize("tail", [None, 2])
+async def test_a_writer_faster_than_the_reader_does_not_hold_it(tmp_path, tail):
+    path = tmp_path / "log"
+    path.with_name("log.1").write_bytes(entry(b"old") * 2)
+    path.write_bytes(entry(b"a") * 3)
+    found = []
+    async for lines in logs.read(path, tail=tail):
+        found += [line.data for line in lines]
+        with path.open("ab") as file:
+            file.write(entry(b"later"))
+        assert len(found) < 10
+    assert found == ([b"old\n"] * 2 + [b"a\n"] * 3 if tail is None else [b"a\n"] * 2)
