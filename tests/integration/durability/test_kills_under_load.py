@@ -106,7 +106,7 @@ class Client:
     def _round(self) -> None:
         code = random.randrange(1, 100)
         name = f"k{self.number}-{uuid4().hex[:12]}"
-        script = f"echo out; sleep 0.2; echo err >&2; exit {code}"
+        script = f"echo out; until [ -e /go ]; do usleep 20000; done; echo err >&2; exit {code}"
         config = {"Image": "busybox", "Cmd": ["sh", "-c", script]}
         id = self.do("POST", f"/containers/create?name={name}", 201, body=config)["Id"]
         self.kept[id] = name
@@ -151,14 +151,24 @@ class Client:
         raise Gone
 
     def _exec(self, id: str) -> None:
-        # 409: it has ended already
-        made = self.do("POST", f"/containers/{id}/exec", 201, 409, body={"Cmd": ["true"]})
-        if "Id" in made:
-            started = f"/exec/{made['Id']}/start"
-            status, text = ask(self.engine, "POST", started, {"Detach": True})
-            # the container may end at this moment; dockerd answers 500 or 409 then, too
-            if status not in (200, 409, 404) and self._status(id) == "running":
-                self.complaints.append(f"exec: {status} {text[:300]!r}")
+        """Tell the container to end; until then it runs, so that nothing may be refused."""
+        for attempt in range(100):
+            with suppress(Gone):
+                command = {"Cmd": ["touch", "/go"]}
+                made = self.do("POST", f"/containers/{id}/exec", 201, 409, body=command)
+                if "Id" not in made:  # it was told by an attempt that nobody answered
+                    if not attempt:
+                        self.complaints.append(f"exec: {made}")
+                    return
+                path = f"/exec/{made['Id']}/start"
+                status, text = ask(self.engine, "POST", path, {"Detach": True})
+                if status == 200:
+                    return
+                # 404: another engine by now, and sessions end with theirs
+                if status != 404 and not attempt:
+                    self.complaints.append(f"exec: {status} {text[:300]!r}")
+            time.sleep(0.1)
+        raise Gone
 
     def _renamed(self, id: str) -> None:
         name = f"r{self.number}-{uuid4().hex[:12]}"
