@@ -199,7 +199,7 @@ def arguments(
     native = manifest["arch"] == platform.machine()
     argv = [
         f"qemu-system-{manifest['arch']}", "-M", machine, "-smp", "2", "-m", "1024M",
-        "-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max" if native else "cortex-a72",
+        "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max" if native else "cortex-a72",
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-serial", f"file:{folder}/console.log", "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),

@@ -35,7 +35,7 @@ def test_the_machine_is_as_measured() -> None:
     argv = spec.arguments(PLAN)
     assert argv[0] == PLAN.program
     assert values(argv, "-machine") == ["q35,hpet=off"]
-    assert values(argv, "-accel") == ["tcg,thread=multi,tb-size=32"]
+    assert values(argv, "-accel") == ["tcg,thread=multi,tb-size=256"]
     assert values(argv, "-cpu") == ["max"]
     assert values(argv, "-smp") == ["2"]
     assert values(argv, "-m") == ["1536M"]
