@@ -152,8 +152,11 @@ def inspection(image: Image, version: tuple[int, int], folders: Sequence[Path]) 
     return document
 
 
-def history(image: Image) -> list[Document]:
-    """`GET /images/{name}/history`, newest step first; steps without a layer have size 0."""
+def history(image: Image, parents: Sequence[Image] = ()) -> list[Document]:
+    """`GET /images/{name}/history`, newest step first; steps without a layer have size 0.
+
+    `parents` are the images that it was made of here, the nearest first.
+    """
     layers = iter(image.layers)
     steps: list[Mapping[str, Any]] = list(image.config.get("history") or ())
     documents: list[Document] = []
@@ -162,9 +165,9 @@ def history(image: Image) -> list[Document]:
         documents.append(_step(step, layer.size if layer else 0))
     documents += [_step({}, layer.size) for layer in layers]
     documents.reverse()
-    if documents:
-        documents[0]["Id"] = image.id
-        documents[0]["Tags"] = list(image.references) or None
+    for document, made in zip(documents, (image, *parents), strict=False):
+        document["Id"] = made.id
+        document["Tags"] = list(made.references) or None
     return documents
 
 

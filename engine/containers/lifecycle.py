@@ -120,7 +120,7 @@ class Lifecycle:
         results = await asyncio.gather(
             self._neighbours.runtime.delete(container.id),
             self._neighbours.networks.close(container.id),
-            self._store.save_state(container),
+            self._store.save(container, durable=not container.record.auto_remove),
             return_exceptions=True,
         )
         for result in results:
@@ -364,7 +364,9 @@ class Lifecycle:
         if volumes:
             await self._remove_volumes(container)
         self._store.tell(container, "destroy")
-        container.tell_removal(Ended(container.record.state.exit_code))
+        last = Ended(container.record.state.exit_code)
+        container.tell_exit(last)  # of one that never ran: there's no next exit any more
+        container.tell_removal(last)
 
     async def _erase(self, container: Container) -> None:
         container.record.state.status = Status.REMOVING

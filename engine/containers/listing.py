@@ -10,7 +10,7 @@ from engine.containers.endpoints import (
     port_requests,
     ports_list,
 )
-from engine.containers.record import Json, Status
+from engine.containers.record import Json, Record, Status
 from engine.containers.words import command_text, status_text
 from engine.errors import BadRequest, NotFound
 from engine.filters import Filters
@@ -178,6 +178,11 @@ class Listing:
         except NotFound:
             return name
 
+    def _image_name(self, record: Record) -> str:
+        """The name it was created with, as long as that still means the same image."""
+        name = str(record.config["Image"])
+        return name if record.image_id in self._image_ids(name) else record.image_id
+
     def row(self, container: Container) -> Json:
         """One entry of the list, without sizes."""
         record = container.record
@@ -187,7 +192,7 @@ class Listing:
         return {
             "Id": record.id,
             "Names": [f"/{record.name}"],
-            "Image": record.config["Image"],
+            "Image": self._image_name(record),
             "ImageID": record.image_id,
             "Command": command_text(record),
             "Created": record.created // 1_000_000_000,

@@ -74,14 +74,14 @@ class Rooms:
     async def stat(self, reference: str, path: str) -> PathStat:
         """What is at `path`. Raises NotFound."""
         container = self._store.get(reference)
-        return await self._inside(container, lambda: archive.stat_path(path, container.id))
+        return await self._inside(container, lambda: archive.stat_path(path, reference))
 
     async def get(self, reference: str, path: str) -> tuple[PathStat, AsyncIterator[bytes]]:
         """The stat of `path` and the pieces of its tar. Raises NotFound."""
         container = self._store.get(reference)
         known = await self.stat(reference, path)
         return known, self._produce(
-            container, lambda write: archive.pack(path, container.id, write), bare=False
+            container, lambda write: archive.pack(path, reference, write), bare=False
         )
 
     def export(self, reference: str) -> AsyncIterator[bytes]:
@@ -127,7 +127,7 @@ class Rooms:
         owner = await self._owner(container) if copy_owner else None
 
         def work() -> None:
-            archive.unpack(path, container.id, feed.pieces(), keep_kinds=keep_kinds, owner=owner)
+            archive.unpack(path, reference, feed.pieces(), keep_kinds=keep_kinds, owner=owner)
 
         async def pump() -> None:
             try:

@@ -13,13 +13,14 @@ from engine.containers.assemble import joined, spec_inputs
 from engine.containers.container import Container, Ended
 from engine.containers.endpoints import sandbox_request
 from engine.containers.files import host_entries, hosts_text, resolv_text, write_in_place
+from engine.containers.logopts import parse_size
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.proc import refuse_mounts
 from engine.containers.record import Record, Status
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
-from engine.containers.validate import check_devices, parse_size
+from engine.containers.validate import check_devices
 from engine.errors import Conflict, EngineError, NotFound
 from engine.linux import mounts
 from engine.linux.mounts import Mount
@@ -52,9 +53,11 @@ class Starter:
     async def start(self, container: Container) -> None:
         """Start it. Raises EngineError (RuntimeFailure carries the exit code for `docker run`)."""
         state = container.record.state
-        state.starting, state.error = True, ""
-        # written while the network comes up: a killed engine then knows that there's a half to undo
-        noted = asyncio.create_task(self._store.save(container))
+        state.starting, state.error, state.boot = True, "", self._settings.boot
+        # written while the network comes up: a killed engine then knows that there's a half to
+        # undo, and one on a machine that lost its power that the container ran
+        durable = not container.record.auto_remove
+        noted = asyncio.create_task(self._store.save(container, durable=durable))
         try:
             bundle = await self._prepare(container)
             await noted
@@ -220,12 +223,15 @@ class Starter:
         state.starting, state.pid = False, 0
         state.exit_code = error.exit_code if isinstance(error, RuntimeFailure) else 128
         state.error = error.message if isinstance(error, EngineError) else str(error)
-        if state.status in (Status.RUNNING, Status.RESTARTING):
+        came_back = state.status in (Status.RUNNING, Status.RESTARTING)
+        if came_back:
             state.status = Status.EXITED
         for waiting in list(container.pending):
             waiting.cancel()
         container.pending.clear()
-        container.tell_exit(Ended(state.exit_code, state.error))
+        container.ended.set()
+        if came_back:  # a first start has its own client to tell; who waits, waits for a next one
+            container.tell_exit(Ended(state.exit_code, state.error))
         await self._store.save(container)
 
 

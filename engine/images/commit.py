@@ -71,6 +71,7 @@ def _document(
     document = {
         **{key: value for key, value in parent.config.items() if key != "container_config"},
         "author": author,
+        "comment": message,
         "config": config,
         "created": created,
         "history": [

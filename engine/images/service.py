@@ -40,6 +40,14 @@ class Service:
         """Bytes that each image shares with others, by id."""
         return listing.shared_sizes(self._store.catalogue)
 
+    def parents(self, image: Image) -> Sequence[Image]:
+        """The images that it was committed from here, the nearest first."""
+        found: list[Image] = []
+        while parent := self._store.catalogue.get(image.parent) if image.parent else None:
+            found.append(parent)
+            image = parent
+        return found
+
     def folders(self, image: Image) -> Sequence[Path]:
         """The layers' folders, top first."""
         layers = self._store.snapshots.layers

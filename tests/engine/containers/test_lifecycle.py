@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import BadRequest, Conflict, EngineError, NotFound, NotModified
+from engine.filters import Filters
 from engine.runtime.bundle import RuntimeFailure
 
 
@@ -54,6 +55,7 @@ async def test_a_failed_create_leaves_nothing(world: Any) -> None:
 
 async def test_a_failed_start_is_told_and_undone(world: Any) -> None:
     id = await world.create()
+    following = world.containers.wait(id, "next-exit")
     world.runtime.refusal = RuntimeFailure("exec: no such file", 127)
     with pytest.raises(RuntimeFailure):
         await world.containers.start(id)
@@ -61,9 +63,12 @@ async def test_a_failed_start_is_told_and_undone(world: Any) -> None:
     assert (state.status, state.exit_code, state.error) == ("created", 127, "exec: no such file")
     assert not state.starting
     assert world.networks.opened == {}
+    assert not following.done()  # the client that started it was told; the next run may end
     world.runtime.refusal = None
     await world.containers.start(id)
     assert world.state(id).error == ""
+    world.runtime.running[id].end(3)
+    assert (await following).exit_code == 3
 
 
 async def test_auto_remove_after_a_failed_start(world: Any) -> None:
@@ -215,3 +220,12 @@ async def test_update_changes_limits_and_policy(world: Any) -> None:
     assert world.containers.store.get(id).record.restart_policy == "always"
     with pytest.raises(BadRequest, match="Minimum memory limit"):
         await world.containers.update(id, {"Memory": 1000})
+
+
+async def test_the_list_shows_an_id_once_the_name_is_gone(world: Any) -> None:
+    id = await world.create("web")
+    (row,) = await world.containers.list(Filters(), all=True)
+    assert (row["Id"], row["Image"]) == (id, "busybox")
+    world.containers.store.get(id).record.config["Image"] = "other"
+    (row,) = await world.containers.list(Filters(), all=True)
+    assert row["Image"] == row["ImageID"] == world.images.image.id

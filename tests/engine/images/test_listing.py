@@ -146,6 +146,9 @@ def test_history_gives_sizes_to_steps_with_layers() -> None:
     ]
     assert found[0]["Id"] == made.id and found[0]["Tags"] == ["app:1"]
     assert found[1]["Id"] == "<missing>" and found[1]["Comment"] == "note"
+    found = history(made, IMAGES[:1])
+    assert (found[1]["Id"], found[1]["Tags"]) == (IMAGES[0].id, ["busybox:latest", "busybox:1"])
+    assert (found[2]["Id"], found[2]["Tags"]) == ("<missing>", None)
 
 
 def test_times() -> None:
