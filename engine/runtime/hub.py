@@ -18,6 +18,7 @@ from engine.runtime.streams import STDERR, STDOUT
 _PACKET = 1 << 15
 _BATCH = 1 << 20
 _HELD = 4 << 20  # bytes that a slow client may have waiting before the container must wait
+_HELD_AT_END = 64 << 20  # what the pipes of an ended container may still hold, and then some
 _INPUT = 16 << 10  # conmon reads input in pieces of 32 KiB and drops the rest of a packet
 _STDERR_MARK = 3
 _WORTHWHILE = 64 << 10
@@ -43,6 +44,7 @@ class Hub:
         self._input = asyncio.Lock()
         self._input_closed = False
         self._claimed = False
+        self._most = _HELD
 
     def attach(self) -> "Attached":
         """A new client; one of an ended container ends at once."""
@@ -123,13 +125,22 @@ class Hub:
         stream = STDERR if mark == _STDERR_MARK else STDOUT
         for client in self._clients:
             client.inbox.put(stream, data)
-        if any(client.inbox.held > _HELD for client in self._clients):
+        if any(client.inbox.held > self._most for client in self._clients):
             self._pause()
 
     def consumed(self) -> None:
         """A client took something: go on reading if none is too far behind."""
-        if not self._reading and all(client.inbox.held <= _HELD for client in self._clients):
+        if not self._reading and all(client.inbox.held <= self._most for client in self._clients):
             self._resume()
+
+    def finish(self) -> None:
+        """The container's process has ended: take the rest, however slow the clients are.
+
+        conmon doesn't end before its output is taken, and nobody would hear of the exit.
+        """
+        self._most = _HELD_AT_END
+        if self._clients:
+            self.consumed()
 
     def leave(self, client: "Attached") -> None:
         """A client went away."""

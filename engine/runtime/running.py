@@ -26,6 +26,8 @@ class Running:
         self.cgroup = cgroup
         self._hub = Hub(folder.path, stdin=bundle.stdin, closes_stdin=bundle.closes_stdin)
         self._init = process.open_pidfd(pid) if pid else None
+        if self._init is not None:
+            asyncio.get_running_loop().add_reader(self._init, self._first_ended)
         self._pidfd = -1
         self.follower: asyncio.Task[None] | None = None
         self._rotation: asyncio.Task[None] | None = None
@@ -81,12 +83,19 @@ class Running:
         self._exit.set_result(read_exit(self.folder, self.cgroup))
         self._let_go()
 
+    def _first_ended(self) -> None:
+        """The first process has ended; conmon may still have output to give."""
+        if self._init is not None:
+            asyncio.get_running_loop().remove_reader(self._init)
+        self._hub.finish()
+
     def signal(self, number: int) -> bool:
         """Signal the first process, and no other that got its pid; False when it's gone."""
         return self._init is not None and process.signal_pidfd(self._init, number)
 
     def _let_go(self) -> None:
         if self._init is not None:
+            asyncio.get_running_loop().remove_reader(self._init)
             os.close(self._init)
             self._init = None
         self._hub.end()

@@ -58,6 +58,25 @@ async def test_a_slow_client_holds_the_writer_back(tmp_path, listener):
             assert sum([len(data) async for _, data in client]) == sent
 
 
+async def test_the_rest_of_an_ended_container_is_taken_from_a_client_that_never_reads(
+    tmp_path, listener
+):
+    hub = Hub(tmp_path, stdin=False, closes_stdin=False)
+    client = hub.attach()
+    server, _ = listener.accept()
+    server.setblocking(False)
+    sent = 0
+    with server:
+        for wanted in (4 << 20, 12 << 20):
+            while sent < wanted:
+                try:
+                    sent += server.send(b"\x02" + bytes(8192)) - 1
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+            hub.finish()
+    client.close()
+
+
 async def test_input_is_split_and_closed(tmp_path, listener):
     hub = Hub(tmp_path, stdin=True, closes_stdin=True)
     client = hub.attach()
