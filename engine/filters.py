@@ -116,7 +116,7 @@ def _holds_all(wanted: Collection[str], labels: Mapping[str, str]) -> bool:
 def _fuzzy(pattern: str, value: str) -> bool:
     if value.startswith(pattern):
         return True
-    if _takes_long(pattern):
+    if takes_long(pattern):
         raise BadRequest(f"invalid filter: the regular expression '{pattern[:80]}' is too complex")
     try:
         return len(value) <= _LONGEST and re.search(pattern, value) is not None
@@ -124,7 +124,7 @@ def _fuzzy(pattern: str, value: str) -> bool:
         return False
 
 
-def _takes_long(pattern: str) -> bool:
+def takes_long(pattern: str) -> bool:
     """Whether a search may try far too many ways: it would stop the engine meanwhile.
 
     Those are repetitions of what repeats or has alternatives itself, and many beside each other.

@@ -51,6 +51,7 @@ class Backend(Protocol):
         tail: int | None,
         timed: bool = True,
     ) -> AsyncIterator[Sequence[LogLine]]: ...
+    def log_details(self, reference: str) -> bytes: ...
     def stats(self, reference: str, *, once: bool, single: bool) -> AsyncIterator[Document]: ...
     async def resize(self, reference: str, height: int, width: int) -> None: ...
     def check_attach(self, reference: str, keys: str) -> bytes: ...
@@ -78,14 +79,14 @@ def _stamp(time_ns: int) -> bytes:
     return f"{text}.{rest:09d}Z ".encode()
 
 
-def _render(batch: Sequence[LogLine], *, stamps: bool, details: bool, framed: bool) -> bytes:
+def _render(
+    batch: Sequence[LogLine], *, framed: bool, stamps: bool = False, details: bytes | None = None
+) -> bytes:
     """A batch as bytes on the wire. Lines of one stream share a frame unless they're stamped."""
-    if stamps or details:
+    if stamps or details is not None:
+        mark = b"" if details is None else details + b" "
         lines = [
-            (
-                one.stream,
-                (_stamp(one.time_ns) if stamps else b"") + (b" " if details else b"") + one.data,
-            )
+            (one.stream, (_stamp(one.time_ns) if stamps else b"") + mark + one.data)
             for one in batch
         ]
         if not framed:
@@ -131,7 +132,8 @@ def routes(backend: Backend) -> Sequence[Route]:
     async def logs(request: Request) -> Answer:
         id, query = request.params["id"], request.query
         terminal = backend.terminal(id)
-        stamps, details = query.flag("timestamps"), query.flag("details")
+        stamps = query.flag("timestamps")
+        details = backend.log_details(id) if query.flag("details") else None
         batches = backend.logs(
             id,
             stdout=query.flag("stdout"),
@@ -141,7 +143,7 @@ def routes(backend: Backend) -> Sequence[Route]:
             until_ns=_moment(query, "until"),
             tail=_tail(query),
             # details stand at the head of each line, as the time does
-            timed=stamps or details,
+            timed=stamps or details is not None,
         )
 
         async def body() -> AsyncIterator[bytes]:
@@ -183,9 +185,7 @@ def routes(backend: Backend) -> Sequence[Route]:
                     tail=None,
                 )
                 async for batch in earlier:
-                    connection.write(
-                        _render(batch, stamps=False, details=False, framed=not terminal)
-                    )
+                    connection.write(_render(batch, framed=not terminal))
                     await connection.drain()
             if query.flag("stream"):
                 await backend.attach(

@@ -6,29 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.containers import limits
+from engine.containers.logopts import check_log
 from engine.containers.signals import parse_signal
 from engine.errors import BadRequest, EngineError
 from engine.runtime.capabilities import ALL
 
 RUNTIMES = frozenset({"crun", "runc", "io.containerd.runc.v2"})
-LOG_DRIVERS = frozenset({"json-file", "local", "none"})
-_REFUSED_DRIVERS = frozenset(
-    {"syslog", "journald", "fluentd", "gelf", "awslogs", "splunk", "gcplogs", "etwlogs"}
-)
-_LOG_OPTIONS = frozenset(
-    {
-        "max-size",
-        "max-file",
-        "labels",
-        "labels-regex",
-        "env",
-        "env-regex",
-        "tag",
-        "compress",
-        "mode",
-        "max-buffer-size",
-    }
-)
 _POLICIES = ("no", "always", "unless-stopped", "on-failure")
 _SYSCTLS = frozenset(
     {
@@ -76,7 +59,7 @@ def check_create(
     _check_namespaces(host)
     _check_runtime(host)
     _check_capabilities(host)
-    _check_log(host["LogConfig"])
+    warnings += check_log(host["LogConfig"])
     warnings += _check_security(host)
     _check_sysctls(host)
     return warnings
@@ -225,40 +208,6 @@ def _check_capabilities(host: Mapping[str, Any]) -> None:
             full = "CAP_" + name.upper().removeprefix("CAP_")
             if full not in ALL and name.upper() not in ("ALL", "CAP_ALL"):
                 raise BadRequest(f'invalid {key}: unknown capability: "{full}"')
-
-
-def parse_size(text: str) -> int:
-    """`10m`, `1.5g`, `512` -> bytes (multiples of 1024). Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", text.strip().lower())
-    if not match:
-        raise ValueError(f"invalid size: '{text}'")
-    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
-
-
-def _check_log(log: Mapping[str, Any]) -> None:
-    driver, options = log["Type"], log["Config"]
-    if driver in _REFUSED_DRIVERS:
-        raise BadRequest(
-            f"the log driver '{driver}' is not built into this engine: use json-file, local or none"
-        )
-    if driver not in LOG_DRIVERS:
-        raise BadRequest(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    for key, value in options.items():
-        if key not in _LOG_OPTIONS:
-            raise BadRequest(f"unknown log opt '{key}' for {driver} log driver")
-        if key == "max-size" and value != "-1":
-            try:
-                parse_size(value)
-            except ValueError as error:
-                raise BadRequest(str(error)) from error
-        if key == "max-file" and (not value.isdecimal() or int(value) < 1):
-            raise BadRequest("max-file cannot be less than 1")
-    if (
-        options.get("max-file") not in (None, "1")
-        and "max-size" not in options
-        and driver != "local"
-    ):
-        raise BadRequest("max-file cannot be set without max-size")
 
 
 def _check_security(host: Mapping[str, Any]) -> list[str]:

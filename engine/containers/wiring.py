@@ -16,6 +16,7 @@ from engine.containers.health import Monitor
 from engine.containers.inspect import inspect_document
 from engine.containers.lifecycle import Lifecycle
 from engine.containers.listing import Listing
+from engine.containers.logopts import details
 from engine.containers.logs import LogOptions, read_logs
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.prune import Pruned, prune
@@ -97,6 +98,10 @@ class Containers:
         await self._tasks.close()
 
     # -- what others ask -----------------------------------------------------------------------
+
+    def chains(self) -> dict[str, Sequence[str]]:
+        """The layers below each container, by its id."""
+        return {one.id: one.record.chain_ids for one in self.store}
 
     def image_users(self, image_id: str) -> Sequence[tuple[str, bool]]:
         """(container id, whether it runs) of every container made from an image."""
@@ -203,6 +208,10 @@ class Containers:
         """Batches of log lines. Raises NotFound, BadRequest, Unsupported at once."""
         options = LogOptions(stdout, stderr, follow, since_ns, until_ns, tail, timed)
         return read_logs(self.store.get(reference), self._settings.folder, options)
+
+    def log_details(self, reference: str) -> bytes:
+        """What `docker logs --details` puts before each line. Raises NotFound."""
+        return details(self.store.get(reference).record)
 
     def stats(self, reference: str, *, once: bool, single: bool) -> AsyncIterator[Json]:
         """Samples of a container's use of resources. Raises NotFound at once."""

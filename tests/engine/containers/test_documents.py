@@ -11,8 +11,9 @@ from engine.containers.assemble import container_mounts
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.document import check_config, check_host_config
 from engine.containers.limits import Machine, check, format_set, parse_set, resources
+from engine.containers.logopts import parse_size
 from engine.containers.record import MountPoint, Record
-from engine.containers.validate import check_create, check_policy, parse_size
+from engine.containers.validate import check_create, check_policy
 from engine.errors import EngineError
 
 MACHINE = Machine(frozenset({0, 1}), frozenset({0}), cgroup_v2=True)
