@@ -119,6 +119,7 @@ class Daemon:
     async def restore(self) -> None:
         """Take up what an earlier engine left, so that everything answers as it stands."""
         self.containers.load()  # the other stores ask who uses what
+        self.snapshots.mend(self.containers.chains())
         await self.about.start()
         await self.images.start()
         await self.volumes.start()

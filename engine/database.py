@@ -178,6 +178,9 @@ def _open(path: Path) -> sqlite3.Connection:
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            # A log that is written over in place doesn't grow, and fdatasync of a file that doesn't
+            # grow leaves folders made and files renamed before it to the file system's next commit.
+            connection.execute("PRAGMA journal_size_limit = 0")
             connection.execute(_SCHEMA)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:

@@ -18,6 +18,8 @@ from engine.runtime.resources import Resources
 from engine.runtime.running import Running
 from engine.snapshots.diff import Change
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
 
 class Database(Protocol):
     """Records that last; `database.Database`."""
@@ -139,6 +141,7 @@ class Settings:
     machine: Machine
     runtime: str = "crun"
     init_path: str = ""
+    boot: str = ""
 
     @classmethod
     def of(cls, options: Options, *, cgroup_v2: bool) -> "Settings":
@@ -152,4 +155,5 @@ class Settings:
             machine=this_machine(cgroup_v2),
             runtime=Path(options.runtime).name,
             init_path=init,
+            boot=_BOOT.read_text(encoding="ascii").strip(),
         )

@@ -41,6 +41,8 @@ class State:
     manually_stopped: bool = False
     # set in the database while a start is under way, so that a killed engine can undo the half
     starting: bool = False
+    # the machine's boot in which it was started last: after another one it can't be running
+    boot: str = ""
 
 
 @dataclass

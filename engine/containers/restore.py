@@ -66,6 +66,10 @@ class Restorer:
         bundle = bundle_of(record, self._settings.folder, {})
         if state.starting:
             await self._undo_start(container)
+            if state.boot != self._settings.boot:
+                # the machine went down: how far the start had come was not on the disk yet
+                state.started_at = state.started_at or record.created
+                self._lost(container)
             return
         if state.status is Status.RESTARTING:
             state.status = Status.EXITED

@@ -232,7 +232,7 @@ class Starter:
         container.ended.set()
         if came_back:  # a first start has its own client to tell; who waits, waits for a next one
             container.tell_exit(Ended(state.exit_code, state.error))
-        await self._store.save(container)
+        await self._store.save(container, durable=not container.record.auto_remove)
 
 
 def log_path(record: Record, folder: Path) -> Path | None:

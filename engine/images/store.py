@@ -314,16 +314,22 @@ class Store:
 
     async def _mend(self) -> None:
         """Unpack layers again that were not on disk for sure when the machine went down."""
-        suspects = self.snapshots.layers.suspects()
-        for image in list(self.catalogue) if suspects else []:
-            if not suspects.intersection(image.chain_ids):
-                continue
+        layers = self.snapshots.layers
+        suspects = layers.suspects()
+        for image in list(self.catalogue):
             for chain_id in suspects.intersection(image.chain_ids):
-                await asyncio.to_thread(self.snapshots.layers.remove, chain_id)
+                await asyncio.to_thread(layers.remove, chain_id)
                 suspects.discard(chain_id)
+            known = {
+                chain_id: layer
+                for chain_id, layer in zip(image.chain_ids, image.layers, strict=True)
+                if layers.get(chain_id) is not None
+            }
+            if len(known) == len(set(image.chain_ids)):
+                continue
             pieces = [Piece(layer.diff_id, layer.blob, layer.media_type) for layer in image.layers]
             try:
-                await self.assembler.assemble(pieces, {})
+                await self.assembler.assemble(pieces, known)
             except (EngineError, OSError) as error:
                 _log.error("image %s was hurt by a crash: %s; pull it again", image.id, error)
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import EngineError, NotFound
@@ -86,6 +86,16 @@ class Store:
             raise FileExistsError(f"snapshot {key} exists")
         building.rename(folder)
         self._chains[key] = tuple(chain_ids)
+
+    def mend(self, chains: Mapping[str, Sequence[str]]) -> None:
+        """Write the chains of snapshots again where they don't say what their owners know.
+
+        `prepare` syncs nothing: after a loss of power a file can be there without its content.
+        """
+        for key, chain in chains.items():
+            if key in self._chains and self._chains[key] != tuple(chain):
+                (self.folder(key) / "chain").write_text(json.dumps(list(chain)))
+                self._chains[key] = tuple(chain)
 
     def _read_chain(self, key: str) -> tuple[str, ...]:
         try:
