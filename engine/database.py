@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from engine.errors import EngineError
+from engine.linux.reserve import Reserve
 
 Record = dict[str, Any]
 
@@ -63,6 +64,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = _open(path)
+        self._reserve = Reserve(path.with_name("reserve"))
+        self._reserve.keep()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._synchronous = "FULL"
@@ -128,16 +131,20 @@ class Database:
         try:
             self._transaction(batch)
         except Exception as error:  # whatever it is, somebody waits for the answer
+            if _is_full(error) and self._reserve.give():
+                self._commit(batch)
+                return
             if len(batch) > 1:
                 for job in batch:  # the fault of one must not fail the others
                     self._commit([job])
                 return
             message = f"can't write the engine's records in {self.path}: {error}"
-            if "full" in str(error):
+            if _is_full(error):
                 message += ". Free some space on that disk, then try again."
             _finish(batch, DatabaseError(message))
         else:
             _finish(batch, None)
+            self._reserve.keep()
 
     def _transaction(self, batch: list[_Job]) -> None:
         # In WAL mode FULL syncs at each commit; NORMAL leaves it to the operating system.
@@ -163,6 +170,11 @@ class Database:
             self._connection.execute(
                 "INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (kind, key, text)
             )
+
+
+def _is_full(error: Exception) -> bool:
+    # a full disk shows as an I/O error where SQLite grows its index of the log
+    return isinstance(error, sqlite3.Error) and ("full" in str(error) or "disk I/O" in str(error))
 
 
 def _row(change: Put | Delete) -> tuple[str, str, str | None]:
