@@ -64,7 +64,7 @@ def read(folder: Path) -> Extension | Broken:
         return Broken(folder, f"{MANIFEST} can't be read.", "Check its rights.", str(error))
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Broken(
             folder, f"{MANIFEST} is not valid JSON.", f"Correct it: {error}.", text[:2000]
         )
