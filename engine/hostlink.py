@@ -26,6 +26,10 @@ class HostRefused(EngineError):
     """The user's machine can't open the port; says why."""
 
 
+class AddressAbsent(HostRefused):
+    """The user's machine has no such address, or no IPv6 at all."""
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of the user's machine."""
@@ -68,7 +72,7 @@ class _Agent:
         finally:
             self._waiting.pop(number, None)
         if error := answer.get("error"):
-            raise HostRefused(str(error))
+            raise (AddressAbsent if answer.get("absent") else HostRefused)(str(error))
         return answer
 
     async def listen(self) -> None:

@@ -2,8 +2,8 @@
 
 Newline-delimited JSON over a stream to `/run/cove/link.sock` in the guest:
 `{"id", "op": "publish"|"withdraw", "protocol", "host_ip", "host_port", "guest_port"}` is answered
-by `{"id", "ok": true, "host_port"}` or `{"id", "error": sentence}`; `{"op": "reset"}` isn't
-answered.
+by `{"id", "ok": true, "host_port"}` or `{"id", "error": sentence}`, with `"absent": true` when
+this computer lacks the address; `{"op": "reset"}` isn't answered.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import paramiko
 
 from desktop.failure import Failure
+from desktop.forward.ports import AddressAbsent
 from desktop.forward.ssh import Connection, close
 
 SOCKET = "/run/cove/link.sock"
@@ -89,14 +90,16 @@ class HostLink:
             request = json.loads(line)
             if not isinstance(request, dict):
                 raise ValueError("not an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             log.error("the engine sent %r: %s", line[:200], error)
             return None
         try:
             result = self._handle(request)
         except Failure as failure:
             sentence = str(failure).replace("\n", " ")
-            return {"id": request.get("id"), "error": sentence} if "id" in request else None
+            absent = {"absent": True} if isinstance(failure, AddressAbsent) else {}
+            answer = {"id": request.get("id"), "error": sentence, **absent}
+            return answer if "id" in request else None
         except Exception as error:  # an answer is owed whatever happens
             log.exception("the request %r failed", request)
             return {"id": request.get("id"), "error": f"{type(error).__name__}: {error}"}

@@ -45,6 +45,10 @@ class _Forward:
     relay: TcpRelay | UdpRelay | None = None
 
 
+class AddressAbsent(Failure):
+    """This computer has no such address, or none of that kind."""
+
+
 class Forwards:
     """The forwards in force. `monitor` runs a line of QEMU's human monitor."""
 
@@ -165,8 +169,8 @@ def _refused(place: Place, error: OSError) -> Failure:
         holder = holders.find(place.protocol, place.port)
         by = f" by {holder}" if holder else ""
         return Failure(f"Port {place} of this computer is already in use{by}.")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return Failure(f"This computer has no address {place.host}.")
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return AddressAbsent(f"This computer has no address {place.host}.")
     if error.errno in (errno.EACCES, errno.EPERM):
         return Failure(
             f"You may not listen on port {place} of this computer.",

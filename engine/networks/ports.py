@@ -46,9 +46,10 @@ class _Key:
 
 
 class Ports:
-    """The ports that this engine holds."""
+    """The ports that this engine holds; without `bind`, ports of another machine: only listed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, bind: bool = True) -> None:
+        self._hold = _hold if bind else _note
         self._held: dict[_Key, socket.socket | None] = {}
         self._by_number: dict[int, list[_Key]] = {}
         self._next = 0
@@ -78,7 +79,7 @@ class Ports:
         if any(key.clashes(other) for other in self._by_number.get(port, ())):
             where = f"[{host_ip}]" if ":" in host_ip else host_ip
             raise PortTaken(f"Bind for {where}:{port} failed: port is already allocated")
-        self._held[key] = _hold(key)
+        self._held[key] = self._hold(key)
         self._by_number.setdefault(port, []).append(key)
         return port
 
@@ -86,7 +87,7 @@ class Ports:
         """Hold a port that a running container has; without a socket when that can't be."""
         key = _Key(protocol, host_ip, port)
         try:
-            self._held[key] = _hold(key)
+            self._held[key] = self._hold(key)
         except PortTaken:
             self._held[key] = None
         self._by_number.setdefault(port, []).append(key)
@@ -107,6 +108,10 @@ class Ports:
         """Let go of all."""
         for key in list(self._held):
             self.release(key.protocol, key.host_ip, key.port)
+
+
+def _note(key: _Key) -> socket.socket | None:
+    return None
 
 
 def _hold(key: _Key) -> socket.socket | None:

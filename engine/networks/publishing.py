@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from engine.errors import BadRequest, EngineError
+from engine.hostlink import AddressAbsent
 from engine.networks.ports import BindFailed, Ports, PortTaken
 from engine.networks.records import Binding, Endpoint, PortRequest
 
@@ -36,6 +37,8 @@ class Publisher:
     def __init__(self, ports: Ports) -> None:
         self.host: HostPorts | None = None
         self._ports = ports
+        # what the user's machine has opened for us
+        self._promised = Ports(bind=False)
 
     async def take(
         self, requests: Iterable[PortRequest], endpoint: Endpoint, default_ip: str
@@ -62,7 +65,7 @@ class Publisher:
             same = replace(request, host_port_start=number, host_port_end=number)
             try:
                 for pair in others:
-                    taken.append(await self._take_one(same, *pair))
+                    taken += await self._take_further(same, *pair)
             except BaseException as error:
                 self.give_back(taken)
                 fixed = request.host_port_start and request.host_port_end <= number
@@ -73,6 +76,13 @@ class Publisher:
             else:
                 return taken
         raise AssertionError("the last attempt raises")
+
+    async def _take_further(self, request: PortRequest, host_ip: str, target: str) -> list[Binding]:
+        """On an address that nobody asked for: a user's machine may do without it."""
+        try:
+            return [await self._take_one(request, host_ip, target)]
+        except AddressAbsent:
+            return []
 
     async def _take_one(self, request: PortRequest, host_ip: str, target: str) -> Binding:
         first, last = request.host_port_start, request.host_port_end
@@ -100,7 +110,7 @@ class Publisher:
         try:
             for wanted in range(first, max(first, last) + 1):
                 try:
-                    port = await host.publish(request.protocol, host_ip, wanted, guest)
+                    port = await self._publish(host, request.protocol, host_ip, wanted, guest)
                     return _binding(request, host_ip, port, guest, target)
                 except EngineError as error:
                     failure = error
@@ -108,6 +118,21 @@ class Publisher:
         except BaseException:
             self._ports.release(request.protocol, any_ip, guest)
             raise
+
+    async def _publish(
+        self, host: HostPorts, protocol: str, host_ip: str, wanted: int, guest: int
+    ) -> int:
+        """Ask the user's machine, unless another container has the port: that is told better."""
+        if wanted:
+            self._promised.take(protocol, host_ip, wanted, wanted)
+        try:
+            port = await host.publish(protocol, host_ip, wanted, guest)
+        except BaseException:
+            self._promised.release(protocol, host_ip, wanted)
+            raise
+        if not wanted:
+            self._promised.adopt(protocol, host_ip, port)
+        return port
 
     def _guest_port(self, protocol: str, any_ip: str, wanted: int) -> int:
         try:
@@ -120,6 +145,7 @@ class Publisher:
         for one in bindings:
             self._ports.release(one.protocol, self.listening_ip(one), one.guest_port)
             if self.host is not None:
+                self._promised.release(one.protocol, one.host_ip, one.host_port)
                 self.host.withdraw(one.protocol, one.host_ip, one.host_port)
 
     def stop(self) -> None:
@@ -131,6 +157,7 @@ class Publisher:
         for one in bindings:
             self._ports.adopt(one.protocol, self.listening_ip(one), one.guest_port)
             if self.host is not None:
+                self._promised.adopt(one.protocol, one.host_ip, one.host_port)
                 self.host.adopt(one.protocol, one.host_ip, one.host_port, one.guest_port)
 
     def listening_ip(self, binding: Binding) -> str:
@@ -168,8 +195,9 @@ def _addresses(
     four, six = endpoint.ipv4, endpoint.ipv6
     if not host_ip:
         pairs = [(default_ip, four or six)] if four or relayed else []
-        if six and not relayed and default_ip in _ANY:
-            pairs.append(("::", six))
+        if default_ip in _ANY and (six or relayed):
+            # in a VM the relay of the user's machine comes here by IPv4
+            pairs.append(("::", (four or six) if relayed else six))
         if not pairs or not pairs[0][1]:
             raise BadRequest(f"can't publish {request.key}: the container has no address for it")
         return pairs

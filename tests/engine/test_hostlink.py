@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.hostlink import HostLink, HostRefused
+from engine.hostlink import AddressAbsent, HostLink, HostRefused
 
 
 class Agent:
@@ -48,6 +48,8 @@ class Agent:
                 self._writer.write(json.dumps({"id": asked["id"], **answer}).encode() + b"\n")
 
     def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["host_ip"] == "::":
+            return {"error": "This computer has no address ::.", "absent": True}
         if asked["host_port"] in self.refuse:
             return {"error": f"port {asked['host_port']} is in use by nginx"}
         if asked["op"] == "publish" and not asked["host_port"]:
@@ -70,6 +72,12 @@ async def link(tmp_path: Path) -> AsyncIterator[HostLink]:
     await link.start()
     yield link
     await link.close()
+
+
+async def test_an_address_that_the_users_machine_lacks(link: HostLink) -> None:
+    async with Agent(link.path):
+        with pytest.raises(AddressAbsent, match="no address ::"):
+            await link.publish("tcp", "::", 8080, 8080)
 
 
 async def test_publish_returns_the_port_that_the_agent_opened(link: HostLink) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from desktop.failure import Failure
 from desktop.forward import holders, hostlink
-from desktop.forward.ports import Forwards, Place, parse_rules
+from desktop.forward.ports import AddressAbsent, Forwards, Place, parse_rules
 from desktop.forward.relay import TcpRelay, UdpRelay
 
 
@@ -144,6 +144,11 @@ async def test_ipv6_goes_through_a_relay(forwards: Forwards, monitor: FakeMonito
         writer.close()
     await forwards.withdraw("tcp", "::1", port)
     assert list(monitor.rules.values()) == ["22"]
+
+
+async def test_an_address_that_is_absent_is_told_as_such(forwards: Forwards) -> None:
+    with pytest.raises(AddressAbsent, match="no address 192.0.2.1"):
+        await forwards.publish("tcp", "192.0.2.1", 0, 8080)
 
 
 async def test_a_relay_whose_far_end_is_gone_ends_the_client() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.errors import BadRequest, EngineError
+from engine.hostlink import AddressAbsent
 from engine.networks.ports import Ports
 from engine.networks.publishing import Publisher
 from engine.networks.records import Endpoint, PortRequest
@@ -100,9 +101,9 @@ async def test_in_a_vm_a_port_of_the_vm_itself_is_no_obstacle(ports: Ports) -> N
     publisher, desktop = Publisher(ports), Desktop()
     publisher.host = desktop
     busy = ports.take("tcp", "0.0.0.0", 0, 0)  # like sshd on 22
-    (binding,) = await publisher.take([PortRequest(22, "tcp", "", busy, busy)], FOUR, "0.0.0.0")
-    assert binding.host_port == busy
-    assert binding.guest_port != busy
+    for binding in await publisher.take([PortRequest(22, "tcp", "", busy, busy)], FOUR, "0.0.0.0"):
+        assert binding.host_port == busy
+        assert binding.guest_port != busy
 
 
 async def test_in_a_vm_a_refusal_gives_the_vms_port_back(ports: Ports) -> None:
@@ -112,17 +113,50 @@ async def test_in_a_vm_a_refusal_gives_the_vms_port_back(ports: Ports) -> None:
     with pytest.raises(EngineError, match="port 40082 is in use"):
         await publisher.take([PortRequest(80, "tcp", "", 40081, 40082)], FOUR, "0.0.0.0")
     assert not ports._held
-    (binding,) = await publisher.take([PortRequest(80, "tcp", "", 40081, 40083)], FOUR, "0.0.0.0")
-    assert binding.host_port == 40083
+    found = await publisher.take([PortRequest(80, "tcp", "", 40081, 40083)], FOUR, "0.0.0.0")
+    assert [one.host_port for one in found] == [40083, 40083]
 
 
 async def test_in_a_vm_the_versions_of_both_sides_need_not_match(ports: Ports) -> None:
     publisher = Publisher(ports)
     publisher.host = Desktop()
     wanted = [PortRequest(80, "tcp", "::1", 40084, 40084), PortRequest(81)]
-    six, plain = await publisher.take(wanted, BOTH, "0.0.0.0")
-    assert (six.host_ip, six.container_ip) == ("::1", "172.30.0.2")
-    assert (plain.host_ip, plain.container_ip) == ("0.0.0.0", "172.30.0.2")
+    found = await publisher.take(wanted, BOTH, "0.0.0.0")
+    assert [one.host_ip for one in found] == ["::1", "0.0.0.0", "::"]
+    assert {one.container_ip for one in found} == {"172.30.0.2"}
+
+
+async def test_in_a_vm_another_containers_port_is_told_as_docker_tells_it(ports: Ports) -> None:
+    publisher, desktop = Publisher(ports), Desktop()
+    publisher.host = desktop
+    wanted = [PortRequest(80, "tcp", "", 40085, 40085)]
+    found = await publisher.take(wanted, FOUR, "0.0.0.0")
+    again = "Bind for 0.0.0.0:40085 failed: port is already allocated"
+    with pytest.raises(EngineError, match=again):
+        await publisher.take(wanted, FOUR, "0.0.0.0")
+    assert len(desktop.open) == 2
+    publisher.give_back(found)
+    publisher.adopt(found)  # as a new engine does
+    with pytest.raises(EngineError, match=again):
+        await publisher.take(wanted, FOUR, "0.0.0.0")
+    publisher.give_back(found)
+    assert len(await publisher.take(wanted, FOUR, "0.0.0.0")) == 2
+
+
+async def test_in_a_vm_a_computer_without_ipv6_publishes_on_the_rest(ports: Ports) -> None:
+    class Old(Desktop):
+        async def publish(self, protocol: str, host_ip: str, host_port: int, guest: int) -> int:
+            if ":" in host_ip:
+                raise AddressAbsent(f"This computer has no address {host_ip}.")
+            return await super().publish(protocol, host_ip, host_port, guest)
+
+    publisher = Publisher(ports)
+    publisher.host = Old()
+    found = await publisher.take([PortRequest(80), PortRequest(81)], FOUR, "0.0.0.0")
+    assert [one.host_ip for one in found] == ["0.0.0.0", "0.0.0.0"]
+    assert len(ports._held) == 2
+    with pytest.raises(AddressAbsent):
+        await publisher.take([PortRequest(82, "tcp", "::1", 40086, 40086)], FOUR, "0.0.0.0")
 
 
 async def test_what_the_machine_refuses_is_told_as_docker_tells_it(ports: Ports) -> None:
