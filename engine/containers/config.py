@@ -144,14 +144,16 @@ def _merge_command(config: Json, asked: Mapping[str, Any], image: Mapping[str, A
 
 def _merge_health(config: Json, image: Mapping[str, Any]) -> None:
     inherited = image.get("Healthcheck")
+    asked = {key: value for key, value in (config.get("Healthcheck") or {}).items() if value}
+    if asked:
+        config["Healthcheck"] = asked
     if not inherited:
         return
-    asked = config.get("Healthcheck")
     if not asked:
         config["Healthcheck"] = dict(inherited)
         return
     merged = dict(inherited)
-    merged.update({key: value for key, value in asked.items() if value})
+    merged.update(asked)
     config["Healthcheck"] = merged
 
 

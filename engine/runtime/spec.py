@@ -61,6 +61,7 @@ class SpecInputs:
     cap_drop: tuple[str, ...] = ()
     seccomp: str | None = None
     no_new_privileges: bool = False
+    writable_cgroups: bool = False
     apparmor: str = ""
     masked_paths: tuple[str, ...] | None = None  # None: Docker's; () with systempaths=unconfined
     readonly_paths: tuple[str, ...] | None = None
@@ -144,13 +145,15 @@ def _mounts(inputs: SpecInputs) -> list[Mount]:
     found = {mount.target: mount for mount in defaults.MOUNTS}
     found["/dev/shm"] = defaults.shared_memory(inputs.shm_size)
     if inputs.privileged:
-        for target in ("/sys", "/sys/fs/cgroup"):
-            found[target] = defaults.writable(found[target])
+        found["/sys"] = defaults.writable(found["/sys"])
+    if inputs.privileged or inputs.writable_cgroups:
+        found["/sys/fs/cgroup"] = defaults.writable(found["/sys/fs/cgroup"])
     if inputs.ipc == NONE:
         del found["/dev/shm"]
     elif inputs.ipc == HOST:
-        for target in ("/dev/shm", "/dev/mqueue"):
-            found[target] = Mount("bind", target, target, ("rbind", "nosuid", "noexec", "nodev"))
+        # /dev/mqueue stays: mounted in the machine's IPC namespace it shows the machine's queues
+        options = ("rbind", "nosuid", "noexec", "nodev")
+        found["/dev/shm"] = Mount("bind", "/dev/shm", "/dev/shm", options)
     if inputs.init_path:
         found[INIT_PATH] = Mount("bind", inputs.init_path, INIT_PATH, ("bind", "ro"))
     own = {mount.target: mount for mount in inputs.mounts}

@@ -191,3 +191,11 @@ def test_only_folders_are_read_only_below(tmp_path: Path) -> None:
     folder, file = container_mounts(record, tmp_path, "")
     assert folder.options == ("rbind", "rprivate", "ro", "rro")
     assert file.options == ("rbind", "rprivate", "ro")
+
+
+def test_a_health_check_keeps_what_was_given() -> None:
+    asked = {"Test": ["CMD", "y"], "Interval": None, "Timeout": 0, "Retries": 2}
+    config = complete_config({"Healthcheck": asked}, {"Cmd": ["sh"]}, "0" * 64)
+    assert config["Healthcheck"] == {"Test": ["CMD", "y"], "Retries": 2}
+    merged = complete_config({"Healthcheck": {"Timeout": 9}}, IMAGE, "0" * 64)
+    assert merged["Healthcheck"] == {"Test": ["CMD", "x"], "Retries": 5, "Timeout": 9}

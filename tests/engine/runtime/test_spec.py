@@ -51,6 +51,7 @@ def test_namespaces_of_others_and_of_the_host():
     assert not {"ipc", "pid", "uts"} & set(namespaces(spec))
     assert "hostname" not in spec
     assert mount(spec, "/dev/shm")["type"] == "bind"
+    assert mount(spec, "/dev/mqueue")["type"] == "mqueue"
 
 
 def test_a_namespace_that_is_neither_is_refused():
