@@ -1,7 +1,6 @@
 """Reads container logs as conmon writes them, across rotated files, following or not."""
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -27,6 +26,13 @@ def files(path: Path) -> list[Path]:
     return [*reversed(rotated), path]
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 class _Source:
     """The log's bytes in order, whatever rotation does meanwhile. Blocks: used in threads."""
 
@@ -35,28 +41,42 @@ class _Source:
         self._fd = -1
         self._left: int | None = None
 
-    def open(self, tail: int | None) -> None:
-        """Go to the beginning, or to the last `tail` lines. A missing log is an empty one."""
-        skip = 0
+    def open(self, tail: int | None, follow: bool) -> None:
+        """Go to the beginning, or to the last `tail` lines. A missing log is an empty one.
+
+        Without `follow` no more is read than what is there now: a writer may be faster than any
+        reader.
+        """
         candidates = files(self._path)
         if tail is None:
+            size = sum(map(_size, candidates))
             self._open_first(candidates)
-            return
+        else:
+            size = self._open_tail(candidates, tail)
+        if not follow:
+            self._left = size
+
+    def _open_tail(self, candidates: list[Path], tail: int) -> int:
+        """Go to the last `tail` lines; how many bytes they are."""
+        skip = length = 0
         for path in reversed(candidates):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue
             self._switch(fd)
+            size = os.fstat(fd).st_size
             offset, found = tail_offset(
                 lambda at, length, fd=fd: os.pread(fd, length, at),  # type: ignore[misc]
-                os.fstat(fd).st_size,
+                size,
                 tail - skip,
             )
             skip += found
+            length += size - offset
             os.lseek(fd, offset, os.SEEK_SET)
             if skip >= tail:
-                return
+                break
+        return length
 
     def _open_first(self, candidates: list[Path]) -> None:
         for path in candidates:
@@ -65,20 +85,6 @@ class _Source:
                 return
             except FileNotFoundError:
                 continue
-
-    def stop_at_end(self) -> None:
-        """Read no further than what is there now: a writer may be faster than any reader."""
-        if self._fd < 0:
-            self._left = 0
-            return
-        ours = os.fstat(self._fd)
-        self._left = ours.st_size - os.lseek(self._fd, 0, os.SEEK_CUR)
-        for path in reversed(files(self._path)):
-            with contextlib.suppress(FileNotFoundError):
-                status = os.stat(path)
-                if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
-                    break
-                self._left += status.st_size
 
     def _switch(self, fd: int) -> None:
         self.close()
@@ -166,9 +172,7 @@ async def read(
     parser = Parser(stdout=stdout, stderr=stderr, timed=timed)
     watch = _Follower(path, ended, until_ns) if follow else None
     try:
-        await asyncio.to_thread(source.open, tail)
-        if not follow:
-            await asyncio.to_thread(source.stop_at_end)
+        await asyncio.to_thread(source.open, tail, follow)
         while True:
             over = watch is None or watch.over
             lines, more = await asyncio.to_thread(partial(_batch, source, parser))

@@ -4,6 +4,7 @@ Overlayfs' own marks become those of the image specification: a character device
 `.wh.NAME`, an opaque folder gets `.wh..wh..opq`. Names are sorted: equal trees give equal tars.
 """
 
+import contextlib
 import os
 import stat
 import tarfile
@@ -12,8 +13,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from engine.linux.libc import open_in_root
+
 _CHUNK = 1 << 20
 _BLOCK = 512
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _RECORD = 10240
 _OPAQUE = "trusted.overlay.opaque"
 
@@ -110,11 +114,37 @@ def tar_of(root: Path, *, layer: bool) -> Iterator[bytes]:
     """
     written = 0
     links: dict[tuple[int, int], str] = {}
-    for path in _walk(root):
-        for piece in _member(root, path, links, layer):
-            written += len(piece)
-            yield piece
+    with contextlib.closing(_Places(root)) as places:
+        for path in _walk(root):
+            for piece in _member(places, path, links, layer):
+                written += len(piece)
+                yield piece
     yield b"\0" * (2 * _BLOCK + -(written + 2 * _BLOCK) % _RECORD)
+
+
+class _Places:
+    """Where the members of a tree are, by their folders' descriptors.
+
+    The container may run: a folder that it swaps for a link leads nowhere outside of the tree.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.open(root, _FOLDER)
+        self._parent, self._fd = "", os.dup(self._root)
+
+    def at(self, path: str) -> Path:
+        """A path to use at once: it holds until the next call. Raises OSError."""
+        parent, _, name = path.rpartition("/")
+        if parent != self._parent:
+            found = open_in_root(self._root, parent or "/", _FOLDER)
+            os.close(self._fd)
+            self._parent, self._fd = parent, found
+        return Path(f"/proc/self/fd/{self._fd}", name)
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        os.close(self._fd)
+        os.close(self._root)
 
 
 def _walk(root: Path, below: str = "") -> Iterator[str]:
@@ -126,12 +156,12 @@ def _walk(root: Path, below: str = "") -> Iterator[str]:
 
 
 def _member(
-    root: Path, path: str, links: dict[tuple[int, int], str], layer: bool
+    places: _Places, path: str, links: dict[tuple[int, int], str], layer: bool
 ) -> Iterator[bytes]:
-    full = root / path
     try:
+        full = places.at(path)
         status = os.lstat(full)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if layer and is_whiteout(status):
         folder, _, name = path.rpartition("/")
