@@ -174,6 +174,8 @@ def _volume_mount(mount: Mapping[str, Any], target: str, shares: Shares) -> Moun
         raise _refuse("volume", "subpath must be a relative path within the volume")
     if subpath and not name:
         raise _refuse("volume", "must not set Subpath when using anonymous volumes")
+    if mount.get("ReadOnly") and not name:
+        raise _refuse("volume", "must not set ReadOnly mode when using anonymous volumes")
     return MountPoint(
         "volume",
         target,

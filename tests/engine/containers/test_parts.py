@@ -179,6 +179,7 @@ def test_binds_that_are_none(text: str, words: str) -> None:
         ({"Type": "bind", "Target": "/x", "Source": "/no/such"}, "bind source path does not exist"),
         ({"Type": "volume"}, "field Target must not be empty"),
         ({"Type": "volume", "Target": "x"}, "mount path must be absolute"),
+        ({"Type": "volume", "Target": "/x", "ReadOnly": True}, "must not set ReadOnly mode"),
         ({"Type": "tmpfs", "Target": "/x", "Source": "a"}, "field Source must not be specified"),
         ({"Type": "volume", "Target": "/x", "BindOptions": {"NonRecursive": True}}, "must not be"),
     ],
