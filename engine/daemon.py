@@ -191,7 +191,7 @@ def prepare(options: Options) -> int:
         options.root.chmod(0o711)
         lock = _lock(options.root)
         _raise_limits()
-        process.spare_me(_OOM_SCORE)
+        process.spare(_OOM_SCORE)
         if options.native:
             private.enter(options.run / "mount-namespace")
     except OSError as error:

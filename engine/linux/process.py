@@ -67,10 +67,10 @@ def _stat_fields(pid: int) -> list[str]:
         return []
 
 
-def spare_me(score: int) -> None:
-    """Have the kernel choose others when memory runs out (proc_pid_oom_score_adj(5)).
+def spare(score: int, pid: int | str = "self") -> None:
+    """How the kernel ranks a process when memory runs out (proc_pid_oom_score_adj(5)).
 
-    Without CAP_SYS_RESOURCE nothing changes.
+    Children inherit it. Without CAP_SYS_RESOURCE a lower score changes nothing.
     """
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
         file.write(str(score))

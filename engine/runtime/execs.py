@@ -68,6 +68,8 @@ class ExecRunning:
                 stderr=opened.theirs[2],
                 keep=(document, telling),
             )
+            # crun sets it for a container alone; an exec must not be spared as the engine is
+            processes.spare(process.get("oomScoreAdj", 0), child.pid)
             opened.close_theirs()
             pid = await _told_pid(told)
             if pid is None:
