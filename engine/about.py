@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import engine
@@ -14,6 +13,7 @@ from engine.events import Events
 from engine.options import Options
 from engine.system import Machine, backing_file_system, forwarding, machine, tool_version
 from engine.times import SECOND, format_time
+from engine.values import dataclass
 
 _KIND = "engine"
 INSECURE_REGISTRIES = ("::1/128", "127.0.0.0/8")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import engine
+from engine import values
 from engine.about import About
 from engine.api import (
     absent,
@@ -48,6 +49,8 @@ from engine.snapshots.store import Store as Snapshots
 from engine.volumes.store import Store as Volumes
 
 log = logging.getLogger("engine")
+# Seconds after the start until what the first requests may need is made ready for them.
+_QUIET = 1.0
 
 _OOM_SCORE = -500  # containers stand at 0
 
@@ -164,6 +167,7 @@ class Daemon:
             gc.freeze()
             gc.enable()  # __main__ turned it off
             print(f"ready unix://{self.options.socket}", flush=True)
+            loop.call_later(_QUIET, loop.run_in_executor, None, values.complete_all)
             await stop.wait()
             log.info("stopping; containers go on")
         finally:

@@ -9,13 +9,13 @@ import json
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from engine.errors import EngineError
 from engine.linux.reserve import Reserve
+from engine.values import dataclass
 
 Record = dict[str, Any]
 

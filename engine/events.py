@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Self
+
+from engine.values import dataclass, field
 
 HISTORY = 256
 # A subscriber that falls further behind than this loses its oldest events, as with dockerd.

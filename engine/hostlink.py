@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.values import dataclass
 
 _log = logging.getLogger(__name__)
 # Seconds that a port waits for an agent, and for its answer.

@@ -1,7 +1,8 @@
 """The engine's settings, as its command line gives them."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from engine.values import dataclass
 
 
 @dataclass(frozen=True)

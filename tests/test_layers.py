@@ -10,7 +10,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[1]
 
-BASE = {"errors", "events", "filters", "options", "structure", "times", ""}
+BASE = {"errors", "events", "filters", "options", "structure", "times", "values", ""}
 LOW = BASE | {"linux", "database"}
 STORAGE = LOW | {"content", "registry", "snapshots"}
 # What each package of the engine may import of the engine; "" is the root (its version).
@@ -21,6 +21,7 @@ ENGINE = {
     "options": BASE,
     "structure": BASE,
     "times": BASE,
+    "values": {""},
     "database": LOW,
     "linux": LOW,
     "content": LOW | {"content"},

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from engine.values import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from engine.api.request import Request
 from engine.api.response import Response, StreamResponse
 from engine.errors import BadRequest, NotFound
+from engine.values import dataclass
 
 Answer = Response | StreamResponse | None
 Handler = Callable[[Request], Awaitable[Answer]]

@@ -13,9 +13,9 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from engine.errors import BadRequest, Forbidden, NotFound
+from engine.values import dataclass
 
 _PIECE = 1 << 20
 # named so that tarfile's own lazy imports find them loaded

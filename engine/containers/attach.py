@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.containers.container import Container
 from engine.containers.detach import DetachWatch
 from engine.runtime.streams import Streams
+from engine.values import dataclass
 
 
 class Client(Protocol):

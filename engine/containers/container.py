@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from engine.containers.record import LIVE, Record, Status
 from engine.containers.restart import Backoff
@@ -10,6 +9,7 @@ from engine.errors import Conflict
 from engine.networks import Sandbox
 from engine.runtime.running import Running
 from engine.runtime.streams import Streams
+from engine.values import dataclass, field
 
 
 @dataclass(frozen=True)

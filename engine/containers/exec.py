@@ -5,7 +5,6 @@ import contextlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from engine.runtime.bundle import RuntimeFailure
 from engine.runtime.execs import ExecRunning
 from engine.runtime.process import exec_process
 from engine.runtime.users import User
+from engine.values import dataclass, field
 
 # An ended session can be inspected for this long, as with dockerd.
 _KEPT_SECONDS = 300.0

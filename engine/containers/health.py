@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.containers.container import Container, Health
@@ -12,6 +11,7 @@ from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.errors import EngineError
 from engine.times import SECOND, format_time
+from engine.values import dataclass
 
 KEPT = 5
 _OUTPUT_LIMIT = 4096

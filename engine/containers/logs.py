@@ -1,7 +1,6 @@
 """A container's log as a client asks for it."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.containers.container import Container
@@ -9,6 +8,7 @@ from engine.containers.start import log_path
 from engine.errors import BadRequest, Unsupported
 from engine.runtime import logs
 from engine.runtime.logs import LogLine
+from engine.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from engine.runtime.execs import ExecRunning
 from engine.runtime.resources import Resources
 from engine.runtime.running import Running
 from engine.snapshots.diff import Change
+from engine.values import dataclass
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 

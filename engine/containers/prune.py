@@ -1,13 +1,12 @@
 """Removing every container that doesn't run."""
 
-from dataclasses import dataclass, field
-
 from engine.containers.lifecycle import Lifecycle
 from engine.containers.neighbours import Snapshots
 from engine.containers.store import Store
 from engine.errors import EngineError
 from engine.filters import Filters
 from engine.times import parse_time
+from engine.values import dataclass, field
 
 
 @dataclass

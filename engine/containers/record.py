@@ -4,9 +4,10 @@
 and completed with defaults at create; everything the engine found out itself has fields.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from engine.values import dataclass, field
 
 Json = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Restart policies: whether a container that ended is started again, and after how long."""
 
-from dataclasses import dataclass
+from engine.values import dataclass
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 60.0

@@ -10,11 +10,11 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from engine.content import digest as digests
+from engine.values import dataclass
 
 
 class DigestMismatch(Exception):

@@ -2,13 +2,13 @@
 
 import json
 import posixpath
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.content import compression
 from engine.content.store import Store as Content
 from engine.errors import BadRequest
 from engine.snapshots.tar import Reader, Source, TarError
+from engine.values import dataclass, field
 
 _SMALL = 1 << 18
 _SMALL_TOTAL = 64 << 20

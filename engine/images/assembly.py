@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -17,6 +16,7 @@ from engine.errors import EngineError
 from engine.images.model import Layer
 from engine.snapshots.layers import Layers
 from engine.snapshots.unpack import Unpacked, UnpackError, unpack
+from engine.values import dataclass
 
 T = TypeVar("T")
 _THREADS = 6

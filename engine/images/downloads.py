@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engine.content.store import Blob, Ingest
@@ -25,6 +24,7 @@ from engine.images.removal import short
 from engine.images.streams import Cancelled, Progress
 from engine.registry.client import Client
 from engine.registry.errors import Unreachable
+from engine.values import dataclass, field
 
 T = TypeVar("T")
 PARALLEL = 3

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from engine.images.removal import short
 from engine.images.streams import Feed, Progress
 from engine.registry import media
 from engine.registry.platforms import Platform, choose, local
+from engine.values import dataclass
 
 if TYPE_CHECKING:
     from engine.images.store import Store

@@ -1,8 +1,9 @@
 """What an image is to the rest of the engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from engine.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.content.digest import chain_ids, check
@@ -20,6 +19,7 @@ from engine.registry.auth import Credentials
 from engine.registry.client import Client, Manifest
 from engine.registry.errors import RegistryError, pull_error
 from engine.registry.platforms import Platform, choose, local
+from engine.values import dataclass
 
 if TYPE_CHECKING:
     from engine.images.store import Store

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.content.digest import of
@@ -17,6 +16,7 @@ from engine.images.streams import Cancelled, Progress
 from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client
+from engine.values import dataclass
 
 if TYPE_CHECKING:
     from engine.images.store import Store

@@ -5,10 +5,10 @@ type.
 """
 
 import re
-from dataclasses import dataclass, replace
 from typing import Self
 
 from engine.errors import BadRequest
+from engine.values import dataclass, replace
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"

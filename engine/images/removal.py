@@ -1,12 +1,12 @@
 """Docker's rules for removing images: what is untagged, what is deleted, what stands in the way."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import Flag, auto
 
 from engine.errors import Conflict
 from engine.images.model import Image
 from engine.images.reference import Reference
+from engine.values import dataclass, field
 
 _ID_DIGITS = 12
 

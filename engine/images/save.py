@@ -8,7 +8,6 @@ import json
 import logging
 import tarfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.content import compression
@@ -20,6 +19,7 @@ from engine.images.removal import is_id_prefix
 from engine.images.streams import Cancelled, Outlet
 from engine.registry import media
 from engine.registry.platforms import Platform
+from engine.values import dataclass, field
 
 if TYPE_CHECKING:
     from engine.images.store import Store

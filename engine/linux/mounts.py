@@ -4,10 +4,10 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.linux.libc import check, libc
+from engine.values import dataclass
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2

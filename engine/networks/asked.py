@@ -2,11 +2,11 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from engine.errors import BadRequest, Forbidden, NotFound, Unavailable, Unsupported
 from engine.networks.addresses import AnyAddress, AnyNetwork
 from engine.networks.network import Pool
+from engine.values import dataclass, field
 
 _SWARM = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect '

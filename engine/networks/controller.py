@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from engine.networks.records import Endpoint, EndpointConfig, Sandbox, SandboxRe
 from engine.networks.sandboxes import Sandboxes
 from engine.networks.store import Database, Store
 from engine.times import parse_time
+from engine.values import dataclass
 
 HOST_NAMES = ("host.docker.internal", "gateway.docker.internal")
 

@@ -8,12 +8,12 @@ import errno
 import ipaddress
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from engine.linux import nftables as nft
 from engine.linux.netlink import NETLINK_NETFILTER, Channel, Message, NetlinkError
 from engine.linux.nftables import expressions as ex
 from engine.networks.records import Binding
+from engine.values import dataclass
 
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _NAT_DESTINATION = -100

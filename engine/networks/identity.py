@@ -1,8 +1,9 @@
 """How an engine tells its interfaces, rules and names from those of another on the same machine."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+
+from engine.values import dataclass
 
 MAIN_BRIDGE = "cove0"
 _ALIAS = "cove "

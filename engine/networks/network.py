@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Self
+
+from engine.values import dataclass, field
 
 
 @dataclass(frozen=True)

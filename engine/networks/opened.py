@@ -1,8 +1,7 @@
 """A container's open sandbox, as the networks keep it."""
 
-from dataclasses import dataclass
-
 from engine.networks.records import Sandbox, SandboxRequest
+from engine.values import dataclass
 
 
 @dataclass

@@ -3,12 +3,12 @@
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.linux import namespaces, netlink
 from engine.networks.bridges import write_sysctl
 from engine.networks.records import Endpoint
+from engine.values import dataclass
 
 _LOOPBACK = 1
 

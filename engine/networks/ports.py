@@ -9,9 +9,9 @@ import errno
 import ipaddress
 import os
 import socket
-from dataclasses import dataclass
 
 from engine.errors import EngineError
+from engine.values import dataclass
 
 _EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}

@@ -7,9 +7,11 @@ can hold them across a restart of the engine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
+
+from engine.values import dataclass, field
 
 
 @dataclass(frozen=True)

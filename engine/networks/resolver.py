@@ -1,8 +1,9 @@
 """The resolv.conf that containers get, made from the machine's (resolv.conf(5))."""
 
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
+
+from engine.values import dataclass
 
 # Where systemd-resolved tells the servers that it asks itself.
 _UPSTREAM = Path("/run/systemd/resolve/resolv.conf")

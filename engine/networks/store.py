@@ -3,7 +3,6 @@
 import ipaddress
 import secrets
 import time
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from engine.errors import BadRequest, NotFound
@@ -11,6 +10,7 @@ from engine.networks.addresses import AnyNetwork, Spaces, choose_subnet
 from engine.networks.identity import MAIN_BRIDGE, Identity
 from engine.networks.network import Network, Pool
 from engine.networks.records import EndpointConfig
+from engine.values import dataclass, replace
 
 KIND = "network"
 _BRIDGE = "com.docker.network.bridge."

@@ -6,12 +6,12 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlencode
 
 from engine.registry.errors import RegistryError, from_response
 from engine.registry.transport import Transport
+from engine.values import dataclass, field
 
 _CLIENT = "cove"
 _PARAMETER = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')

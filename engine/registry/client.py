@@ -5,7 +5,6 @@ import http.client
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -13,6 +12,7 @@ from engine.registry import media
 from engine.registry.auth import Authenticator, Credentials
 from engine.registry.errors import RegistryError, Unreachable, from_response
 from engine.registry.transport import Origin, Transport, is_insecure, registry_host
+from engine.values import dataclass
 
 _MANIFEST_LIMIT = 8 << 20
 _REDIRECTS = 5

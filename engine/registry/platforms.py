@@ -2,10 +2,10 @@
 
 import platform as machine_platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 from engine.errors import BadRequest
+from engine.values import dataclass
 
 _ARCHITECTURES = {
     "x86_64": "amd64",

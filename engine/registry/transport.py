@@ -10,12 +10,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from engine.registry.errors import Unreachable
+from engine.values import dataclass
 
 if TYPE_CHECKING:
     import ssl

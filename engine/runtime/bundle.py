@@ -1,10 +1,10 @@
 """What the runtime is given and gives back: bundle, exit, failure."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.values import dataclass, field
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ leaves the exit code in a file named after the container.
 import asyncio
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.linux import spawn
 from engine.linux.spawn import Child
 from engine.runtime.bundle import Bundle
+from engine.values import dataclass
 
 _READY_SECONDS = 60.0
 

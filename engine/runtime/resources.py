@@ -1,7 +1,8 @@
 """Limits on CPU, memory, processes and block devices, and their OCI form."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from engine.values import dataclass
 
 
 @dataclass(frozen=True)

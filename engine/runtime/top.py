@@ -8,11 +8,11 @@ import pwd
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from engine.errors import BadRequest
 from engine.linux import cgroups
 from engine.runtime.stats import memory_total
+from engine.values import dataclass
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BadRequest
 from engine.linux.libc import open_in_root
+from engine.values import dataclass
 
 _MOST_BYTES = 8 << 20
 _HIGHEST = (1 << 31) - 1

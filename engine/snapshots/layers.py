@@ -13,12 +13,12 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.content import digest as digests
 from engine.linux.libc import libc
 from engine.linux.placement import spread_below
+from engine.values import dataclass
 
 _NEW = ".new-"
 

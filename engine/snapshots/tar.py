@@ -4,7 +4,8 @@ Names stay bytes: what a file is called is nobody's text. Formats: pax(1) of POS
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from engine.values import dataclass, field
 
 BLOCK = 512
 _META_LIMIT = 1 << 20  # a pax header or long name beyond this is an attack, not a name

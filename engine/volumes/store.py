@@ -11,7 +11,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.database import Database
@@ -19,6 +18,7 @@ from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.filters import Filters
 from engine.linux import confined
+from engine.values import dataclass
 from engine.volumes import tree
 from engine.volumes.local import mount_of, mount_volume, unmount_volume
 from engine.volumes.volume import (

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.errors import BadRequest, NotFound
+from engine.values import dataclass, field
 
 DRIVER = "local"
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"

@@ -4,7 +4,6 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from engine.linux.netlink.channel import Channel
 from engine.linux.netlink.message import (
@@ -15,6 +14,7 @@ from engine.linux.netlink.message import (
     attribute,
     attributes,
 )
+from engine.values import dataclass
 
 RTM_NEWADDR = 20
 RTM_DELADDR = 21

@@ -3,7 +3,6 @@
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from engine.linux.netlink.channel import Channel, NetlinkError
 from engine.linux.netlink.message import (
@@ -19,6 +18,7 @@ from engine.linux.netlink.message import (
     u8,
     u32,
 )
+from engine.values import dataclass
 
 RTM_NEWLINK = 16
 RTM_DELLINK = 17

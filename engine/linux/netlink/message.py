@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from engine.values import dataclass
 
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4

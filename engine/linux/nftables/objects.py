@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from engine.linux.netlink.channel import Channel
 from engine.linux.netlink.message import (
@@ -18,6 +17,7 @@ from engine.linux.netlink.message import (
 )
 from engine.linux.netlink.message import attribute as raw
 from engine.linux.nftables.expressions import value, verdict_value
+from engine.values import dataclass
 
 INET = 1
 _SUBSYSTEM = 10

@@ -3,7 +3,8 @@
 import ipaddress
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from engine.values import dataclass
 
 A = 1
 PTR = 12

@@ -1,7 +1,8 @@
 """Who is called what in which network."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from engine.values import dataclass, field
 
 # How many names of containers that have left are remembered in a network.
 _REMEMBERED = 1024

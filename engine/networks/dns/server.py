@@ -10,7 +10,6 @@ import logging
 import socket
 import struct
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.networks.dns.forwarder import Forwarder
@@ -29,6 +28,7 @@ from engine.networks.dns.message import (
     reverse_address,
 )
 from engine.networks.dns.names import Names, View
+from engine.values import dataclass, field
 
 _log = logging.getLogger(__name__)
 ADDRESS = "127.0.0.11"
