@@ -20,6 +20,7 @@ from engine.runtime.users import User
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_FALSE = frozenset("0 f F false FALSE False".split())
 Find = Callable[[str], Container]
 
 
@@ -156,7 +157,9 @@ def _security(host: Json) -> dict[str, Any]:
         if key == "seccomp":
             found["seccomp"] = None if value in ("", "builtin") else value
         elif key == "no-new-privileges":
-            found["no_new_privileges"] = value != "false"
+            found["no_new_privileges"] = value not in _FALSE
+        elif key == "writable-cgroups":
+            found["writable_cgroups"] = value not in _FALSE
     return found
 
 

@@ -118,7 +118,16 @@ _HOST_CONFIG: Json = {
     "IOMaximumBandwidth": 0,
 }
 # shown only when asked for
-_HOST_OPTIONAL = ("Mounts", "Tmpfs", "StorageOpt", "Sysctls", "Init", "Annotations")
+_HOST_OPTIONAL = (
+    "Mounts",
+    "Tmpfs",
+    "StorageOpt",
+    "Sysctls",
+    "Init",
+    "Annotations",
+    "KernelMemory",
+    "KernelMemoryTCP",
+)
 
 
 def _words(value: Any) -> list[str]:
@@ -209,7 +218,7 @@ def complete_host_config(asked: Mapping[str, Any] | None, runtime: str) -> Json:
         value = asked.get(key)
         host[key] = default if value is None else value
     for key in _HOST_OPTIONAL:
-        if asked.get(key) not in (None, [], {}):
+        if asked.get(key) not in (None, [], {}, 0) or asked.get(key) is False:
             host[key] = asked[key]
     if host["NetworkMode"] in ("", "default"):
         host["NetworkMode"] = "bridge"

@@ -18,7 +18,7 @@ from engine.containers.points import mount_points
 from engine.containers.record import Json, Record
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
-from engine.containers.validate import check_create
+from engine.containers.validate import check_create, check_link
 from engine.errors import BadRequest, EngineError, NotFound
 from engine.images.model import Image
 
@@ -106,7 +106,7 @@ class Creator:
             if host[key].startswith("container:"):
                 self._other(host[key].partition(":")[2])
         for link in host.get("Links") or ():
-            name = link.partition(":")[0]
+            name = check_link(link)
             if self._store.find(name) is None:
                 raise BadRequest(f"could not get container for {name}: No such container: {name}")
         if mode.startswith("container:"):

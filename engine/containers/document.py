@@ -7,12 +7,15 @@ from engine.errors import BadRequest
 
 _TEXT, _WHOLE, _TRUTH, _LIST, _WORDS, _MAP = "string", "int64", "bool", "list", "words", "map"
 _MAPS = "maps"
+_TEXTS = "map of text"
 
 CONFIG = {
     _TEXT: "Hostname Domainname User Image WorkingDir MacAddress StopSignal",
-    _TRUTH: "AttachStdin AttachStdout AttachStderr Tty OpenStdin StdinOnce NetworkDisabled",
+    _TRUTH: "AttachStdin AttachStdout AttachStderr Tty OpenStdin StdinOnce NetworkDisabled"
+    " ArgsEscaped",
     _WORDS: "Env Shell OnBuild",
-    _MAP: "ExposedPorts Volumes Labels Healthcheck HostConfig NetworkingConfig",
+    _MAP: "ExposedPorts Volumes Healthcheck HostConfig NetworkingConfig",
+    _TEXTS: "Labels",
     _WHOLE: "StopTimeout",
 }
 HOST_CONFIG = {
@@ -27,7 +30,48 @@ HOST_CONFIG = {
     _LIST: "ConsoleSize",
     _MAPS: "BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps"
     " BlkioDeviceWriteIOps Devices DeviceRequests Ulimits Mounts",
-    _MAP: "LogConfig PortBindings RestartPolicy StorageOpt Tmpfs Sysctls Annotations",
+    _MAP: "LogConfig PortBindings RestartPolicy",
+    _TEXTS: "StorageOpt Tmpfs Sysctls Annotations",
+}
+_HEALTH = {_WORDS: "Test", _WHOLE: "Interval Timeout Retries StartPeriod StartInterval"}
+_RATE = {_TEXT: "Path", _WHOLE: "Rate"}
+# what is inside the maps, and the lists of maps, of a HostConfig
+_INSIDE: dict[str, dict[str, str]] = {
+    "LogConfig": {_TEXT: "Type", _TEXTS: "Config"},
+    "RestartPolicy": {_TEXT: "Name", _WHOLE: "MaximumRetryCount"},
+    "BlkioWeightDevice": {_TEXT: "Path", _WHOLE: "Weight"},
+    "BlkioDeviceReadBps": _RATE,
+    "BlkioDeviceWriteBps": _RATE,
+    "BlkioDeviceReadIOps": _RATE,
+    "BlkioDeviceWriteIOps": _RATE,
+    "Devices": {_TEXT: "PathOnHost PathInContainer CgroupPermissions"},
+    "DeviceRequests": {
+        _TEXT: "Driver",
+        _WHOLE: "Count",
+        _WORDS: "DeviceIDs",
+        _LIST: "Capabilities",
+        _TEXTS: "Options",
+    },
+    "Ulimits": {_TEXT: "Name", _WHOLE: "Soft Hard"},
+    "Mounts": {
+        _TEXT: "Type Source Target Consistency",
+        _TRUTH: "ReadOnly",
+        _MAP: "BindOptions VolumeOptions ImageOptions TmpfsOptions ClusterOptions",
+    },
+}
+_MOUNT_OPTIONS: dict[str, dict[str, str]] = {
+    "BindOptions": {
+        _TEXT: "Propagation",
+        _TRUTH: "NonRecursive CreateMountpoint ReadOnlyNonRecursive ReadOnlyForceRecursive",
+    },
+    "VolumeOptions": {
+        _TEXT: "Subpath",
+        _TRUTH: "NoCopy",
+        _TEXTS: "Labels",
+        _MAP: "DriverConfig",
+    },
+    "ImageOptions": {_TEXT: "Subpath"},
+    "TmpfsOptions": {_WHOLE: "SizeBytes Mode", _LIST: "Options"},
 }
 
 
@@ -46,6 +90,7 @@ _GO_TYPES = {
     _LIST: "[]interface {}",
     _WORDS: "[]string",
     _MAP: "map[string]string",
+    _TEXTS: "map[string]string",
     _MAPS: "[]struct",
 }
 
@@ -60,6 +105,8 @@ def _fits(value: Any, shape: str) -> bool:
             return isinstance(value, bool)
         case "map":
             return isinstance(value, dict)
+        case "map of text":
+            return isinstance(value, dict)
         case "words":
             return isinstance(value, list) and all(isinstance(word, str) for word in value)
         case "maps":
@@ -67,11 +114,14 @@ def _fits(value: Any, shape: str) -> bool:
     return isinstance(value, list)
 
 
-def _mismatch(value: Any, field: str, wanted: str) -> BadRequest:
+def _kind(value: Any) -> str:
+    return _JSON_KINDS.get(type(value), "value")
+
+
+def _mismatch(value: Any, name: str, wanted: str, *, field: str = "Go struct field ") -> BadRequest:
     """The sentence that a client of dockerd gets from Go's decoder."""
-    kind = _JSON_KINDS.get(type(value), "value")
     return BadRequest(
-        f"invalid JSON: json: cannot unmarshal {kind} into Go struct field {field} of type {wanted}"
+        f"invalid JSON: json: cannot unmarshal {_kind(value)} into {field}{name} of type {wanted}"
     )
 
 
@@ -81,6 +131,44 @@ def _check(document: Mapping[str, Any], shapes: Mapping[str, str], name: str) ->
             value = document.get(key)
             if value is not None and not _fits(value, shape):
                 raise _mismatch(value, f"{name}.{key}", _GO_TYPES[shape])
+            if shape == _TEXTS:
+                for word, text in (value or {}).items():
+                    if text is not None and not isinstance(text, str):
+                        raise _mismatch(text, f"{name}.{key}.{word}", "string")
+
+
+def _check_inside(document: Mapping[str, Any]) -> None:
+    for key, shapes in _INSIDE.items():
+        value = document.get(key)
+        if isinstance(value, list):
+            for number, one in enumerate(value):
+                _check(one, shapes, f".HostConfig.{key}.{number}")
+        elif value:
+            _check(value, shapes, f".HostConfig.{key}")
+    for number, request in enumerate(document.get("DeviceRequests") or ()):
+        for place, group in enumerate(request.get("Capabilities") or ()):
+            if not _fits(group, _WORDS):
+                name = f".HostConfig.DeviceRequests.{number}.Capabilities.{place}"
+                raise _mismatch(group, name, "[]string", field="")
+    for number, mount in enumerate(document.get("Mounts") or ()):
+        name = f".HostConfig.Mounts.{number}"
+        for key, shapes in _MOUNT_OPTIONS.items():
+            _check(mount.get(key) or {}, shapes, f"{name}.{key}")
+        driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
+        _check(driver, {_TEXT: "Name", _TEXTS: "Options"}, f"{name}.VolumeOptions.DriverConfig")
+        for place, pair in enumerate((mount.get("TmpfsOptions") or {}).get("Options") or ()):
+            if not _fits(pair, _WORDS):
+                raise _mismatch(pair, f"{name}.TmpfsOptions.Options.{place}", "[]string", field="")
+
+
+def _check_size(size: Any) -> None:
+    for number, value in enumerate(size or ()):
+        if not _fits(value, _WHOLE) or value < 0:
+            shown = f"number {value}" if _fits(value, _WHOLE) else _kind(value)
+            raise BadRequest(
+                f"invalid JSON: json: cannot unmarshal {shown} into .HostConfig.ConsoleSize."
+                f"{number} of type uint"
+            )
 
 
 def check_config(document: Mapping[str, Any]) -> None:
@@ -90,6 +178,7 @@ def check_config(document: Mapping[str, Any]) -> None:
         value = document.get(key)
         if value is not None and not (isinstance(value, str) or _fits(value, _WORDS)):
             raise _mismatch(value, f".{key}", "[]string")
+    _check(document.get("Healthcheck") or {}, _HEALTH, ".Healthcheck")
     check_host_config(document.get("HostConfig") or {})
     endpoints = (document.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
     if not isinstance(endpoints, dict) or not all(
@@ -101,6 +190,11 @@ def check_config(document: Mapping[str, Any]) -> None:
 def check_host_config(document: Mapping[str, Any]) -> None:
     """Raises BadRequest when a field of a HostConfig (or of an update) has the wrong JSON type."""
     _check(document, HOST_CONFIG, ".HostConfig")
-    for bindings in (document.get("PortBindings") or {}).values():
+    _check_inside(document)
+    _check_size(document.get("ConsoleSize"))
+    for port, bindings in (document.get("PortBindings") or {}).items():
         if bindings is not None and not _fits(bindings, _MAPS):
             raise _mismatch(bindings, ".HostConfig.PortBindings", "[]nat.PortBinding")
+        escaped = port.replace("/", "~1")  # as in a JSON pointer
+        for number, one in enumerate(bindings or ()):
+            _check(one, {_TEXT: "HostIp HostPort"}, f".HostConfig.PortBindings.{escaped}.{number}")

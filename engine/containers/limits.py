@@ -15,12 +15,16 @@ MINIMUM_MEMORY = 6 << 20
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine offers: CPUs and NUMA nodes by number, cgroup version, I/O weights."""
+    """What the machine offers: CPUs and NUMA nodes by number, cgroup version, I/O weights.
+
+    `cpu_realtime`: budgets for real-time processes, which only cgroup v1 can have.
+    """
 
     cpus: frozenset[int]
     nodes: frozenset[int]
     cgroup_v2: bool
     blkio_weight: bool = True
+    cpu_realtime: bool = False
 
 
 def parse_set(text: str) -> frozenset[int] | None:
@@ -59,7 +63,13 @@ def this_machine(cgroup_v2: bool) -> Machine:
             return frozenset({0})
 
     cpus = frozenset(os.sched_getaffinity(0))
-    return Machine(cpus, read("/sys/devices/system/node/online"), cgroup_v2, _has_weights())
+    return Machine(
+        cpus,
+        read("/sys/devices/system/node/online"),
+        cgroup_v2,
+        _has_weights(),
+        cpu_realtime=Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists(),
+    )
 
 
 def _has_weights() -> bool:
@@ -112,13 +122,22 @@ def _check_cpu(host: Mapping[str, Any], machine: Machine) -> None:
         raise BadRequest(
             f"invalid CPU shares ({host['CpuShares']}): value must be a positive integer"
         )
-    if host.get("CpuRealtimePeriod") or host.get("CpuRealtimeRuntime"):
-        raise BadRequest("Your kernel does not support the CPU real-time scheduler")
+    _check_realtime(host, machine)
     for key, word, available in (
         ("CpusetCpus", "CPUs", machine.cpus),
         ("CpusetMems", "memory nodes", machine.nodes),
     ):
         _check_set(host.get(key) or "", key, word, available)
+
+
+def _check_realtime(host: Mapping[str, Any], machine: Machine) -> None:
+    period, runtime = host.get("CpuRealtimePeriod") or 0, host.get("CpuRealtimeRuntime") or 0
+    if not (period or runtime):
+        return
+    if not machine.cpu_realtime:
+        raise BadRequest("Your kernel does not support CPU realtime scheduler")
+    if period and runtime > period:
+        raise BadRequest("cpu real-time runtime cannot be higher than cpu real-time period")
 
 
 def _check_set(text: str, key: str, word: str, available: frozenset[int]) -> None:
@@ -151,6 +170,11 @@ def check(host: Mapping[str, Any], machine: Machine) -> list[str]:
     _check_memory(host)
     _check_cpu(host, machine)
     _check_blkio(host, machine)
+    for key, word in (("IOMaximumIOps", "IOPs"), ("IOMaximumBandwidth", "bandwidth")):
+        if host.get(key):
+            raise BadRequest(
+                f"invalid option: QoS maximum {word} configuration is not supported on linux"
+            )
     adjustment = host.get("OomScoreAdj") or 0
     if not -1000 <= adjustment <= 1000:
         raise BadRequest(f"Invalid value {adjustment}, range for oom score adj is [-1000, 1000]")
@@ -162,11 +186,14 @@ def check(host: Mapping[str, Any], machine: Machine) -> list[str]:
 def _warnings(host: Mapping[str, Any], machine: Machine) -> Iterator[str]:
     if host.get("KernelMemory"):
         yield "Specifying a kernel memory limit is not supported. Limit discarded."
-    for key, word in (("BlkioWeight", "weight"), ("BlkioWeightDevice", "weight_device")):
+    for key, word, short in (
+        ("BlkioWeight", "weight", "Weight"),
+        ("BlkioWeightDevice", "weight_device", "Weight-device"),
+    ):
         if host.get(key) and not machine.blkio_weight:
             yield (
                 f"Your kernel does not support Block I/O {word} or the cgroup is not mounted. "
-                f"{word.capitalize()} discarded."
+                f"{short} discarded."
             )
     if machine.cgroup_v2:
         if host.get("MemorySwappiness") not in (None, -1):
@@ -183,9 +210,9 @@ def _warnings(host: Mapping[str, Any], machine: Machine) -> Iterator[str]:
             "OOM killer is disabled for the container, but no memory limit is set, "
             "this can result in the system running out of resources."
         )
-    for key in ("CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"):
+    for key, word in (("CpuCount", "count"), ("CpuPercent", "percent")):
         if host.get(key):
-            yield f"{key} is a Windows setting. {key} discarded."
+            yield f"linux does not support CPU {word}. {word.capitalize()} discarded."
 
 
 def _device_numbers(path: str) -> tuple[int, int]:
@@ -219,6 +246,8 @@ def resources(host: Mapping[str, Any], machine: Machine) -> Resources:
         cpu_shares=host.get("CpuShares") or 0,
         cpu_period=host.get("CpuPeriod") or 0,
         cpu_quota=host.get("CpuQuota") or 0,
+        cpu_rt_period=host.get("CpuRealtimePeriod") or 0,
+        cpu_rt_runtime=host.get("CpuRealtimeRuntime") or 0,
         cpuset_cpus=host.get("CpusetCpus") or "",
         cpuset_mems=host.get("CpusetMems") or "",
         pids_limit=host.get("PidsLimit") or 0,

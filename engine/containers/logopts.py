@@ -43,9 +43,9 @@ def check_log(log: Mapping[str, Any]) -> list[str]:
         )
     if driver not in LOG_DRIVERS:
         raise BadRequest(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
-    _check_mode(options)
     if driver == "none":
         return []
+    _check_mode(options)
     for key, value in options.items():
         if key not in _OPTIONS[driver]:
             end = "log driver local" if driver == "local" else f"{driver} log driver"

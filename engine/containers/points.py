@@ -113,8 +113,10 @@ def _refuse(kind: str, why: str) -> BadRequest:
 def parse_mount(mount: Mapping[str, Any], shares: Shares) -> MountPoint:
     """One `--mount` of a HostConfig's Mounts. Raises BadRequest in dockerd's words."""
     kind, target = mount.get("Type") or "", mount.get("Target") or ""
-    if kind in ("image", "npipe", "cluster"):
-        raise Unsupported(f'mounts of type "{kind}" are not supported by this engine')
+    if kind == "image" and not mount.get("Source"):
+        raise _refuse(kind, "field Source must not be empty")
+    if kind == "image":
+        raise Unsupported('mounts of type "image" are not supported by this engine')
     if kind not in ("bind", "volume", "tmpfs"):
         raise _refuse(kind, "mount type unknown")
     if not target:
@@ -126,13 +128,12 @@ def parse_mount(mount: Mapping[str, Any], shares: Shares) -> MountPoint:
         raise _refuse(kind, "invalid specification: destination can't be '/'")
     if mount.get("Consistency", "") not in _CONSISTENCY:
         raise _refuse(kind, f"invalid consistency: {mount['Consistency']}")
-    for key, owner in (
-        ("BindOptions", "bind"),
-        ("VolumeOptions", "volume"),
-        ("TmpfsOptions", "tmpfs"),
-    ):
-        if mount.get(key) and kind != owner:
-            raise _refuse(kind, f"field {key} must not be specified")
+    if mount.get("ImageOptions") is not None:
+        raise _refuse(kind, "field ImageOptions must not be specified")
+    for owner in ("bind", "volume", "tmpfs", "cluster"):
+        key = f"{owner.capitalize()}Options"
+        if mount.get(key) is not None and kind != owner:
+            raise BadRequest(f'{key} must not be specified on mount type "{kind}"')
     parse = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount}[kind]
     return parse(mount, clean, shares)
 
@@ -200,14 +201,23 @@ def _tmpfs_mount(mount: Mapping[str, Any], target: str, shares: Shares) -> Mount
     if options.get("Mode"):
         words.append(f"mode={int(options['Mode']):o}")
     for pair in options.get("Options") or ():
-        words.append("=".join(pair))
+        if not 1 <= len(pair) <= 2:
+            raise _refuse("tmpfs", "invalid option array length")
+        if len(pair) > 1 or pair[0] not in ("exec", "noexec"):
+            raise _refuse("tmpfs", f"invalid option: {pair[0]}")
+        words.append(pair[0])
     return MountPoint("tmpfs", target, writable=not mount.get("ReadOnly"), options={"words": words})
 
 
 def _inherited(host: Json, find: Callable[[str], Record]) -> Iterable[MountPoint]:
     for entry in host.get("VolumesFrom") or ():
         name, _, mode = entry.partition(":")
-        writable, _, _ = _parse_mode(mode, entry, bind=False)
+        if "nocopy" in mode.split(","):
+            raise BadRequest(f"invalid mode: {mode}")
+        try:
+            writable, _, _ = _parse_mode(mode, entry, bind=False)
+        except EngineError as error:
+            raise BadRequest(error.message) from error
         for point in find(name).mounts:
             if point.type == "tmpfs":
                 continue

@@ -12,6 +12,7 @@ from engine.errors import BadRequest, EngineError
 from engine.runtime.capabilities import ALL
 
 RUNTIMES = frozenset({"crun", "runc", "io.containerd.runc.v2"})
+_BOOLEANS = frozenset("1 t T true TRUE True 0 f F false FALSE False".split())
 _POLICIES = ("no", "always", "unless-stopped", "on-failure")
 _SYSCTLS = frozenset(
     {
@@ -61,6 +62,15 @@ def check_create(
     _check_capabilities(host)
     warnings += check_log(host["LogConfig"])
     warnings += _check_security(host)
+    if config.get("MacAddress"):
+        warnings.append(
+            "The container-wide MacAddress field is now deprecated. "
+            "It should be specified in EndpointsConfig instead."
+        )
+    if host["Cgroup"]:
+        warnings.append("A container can't join another's cgroup. Cgroup discarded.")
+    if host["NetworkMode"] == "host" and host["PortBindings"]:
+        warnings.append("Published ports are discarded when using host network mode")
     _check_sysctls(host)
     return warnings
 
@@ -140,6 +150,15 @@ def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
         )
 
 
+def check_link(text: str) -> str:
+    """The container that a legacy link names. Raises EngineError, with the status of dockerd."""
+    if not text:
+        raise EngineError("empty string specified for links")
+    if text.count(":") > 1:
+        raise EngineError(f"bad format for links: {text}")
+    return text.partition(":")[0]
+
+
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -181,7 +200,9 @@ def _check_namespaces(host: Mapping[str, Any]) -> None:
 def _check_runtime(host: Mapping[str, Any]) -> None:
     if host["Runtime"] not in RUNTIMES:
         raise BadRequest(f"unknown or invalid runtime name: {host['Runtime']}")
-    if host.get("StorageOpt"):
+    for key in host.get("StorageOpt") or {}:
+        if key != "size":
+            raise EngineError(f"Unknown option {key}")
         raise EngineError(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
         )
@@ -218,13 +239,13 @@ def _check_security(host: Mapping[str, Any]) -> list[str]:
             key, separator, value = option.partition(":")
         if option == "no-new-privileges" or key in ("label", "seccomp"):
             continue
-        if key == "no-new-privileges" and value in ("true", "false"):
+        if key == "no-new-privileges" and value in _BOOLEANS:
             continue
         if key == "apparmor":
             if value not in ("unconfined", "docker-default", ""):
                 warnings.append(f"AppArmor is not supported here. Profile {value} discarded.")
             continue
-        if key == "systempaths" and value == "unconfined":
+        if key == "writable-cgroups" and value in _BOOLEANS:
             continue
         kind = 2 if separator else 1
         raise EngineError(f'invalid --security-opt {kind}: "{option}"')

@@ -189,7 +189,7 @@ def test_mounts_that_are_none(mount: dict[str, Any], words: str) -> None:
         parse_mount(mount, SHARES)
     assert words in caught.value.message
     with pytest.raises(Unsupported):
-        parse_mount({"Type": "npipe", "Target": "/x"}, SHARES)
+        parse_mount({"Type": "image", "Source": "box", "Target": "/x"}, SHARES)
 
 
 def test_mounts_together() -> None:
