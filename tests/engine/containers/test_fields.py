@@ -422,10 +422,7 @@ def view(body: Json, machine: Machine, folder: Path) -> Json:
         "policy": vars_of(policy_of(asked)),
         "health": health_of(record.config),
         "stop_signal": stop_signal(record.config),
-        "log": {
-            "driver": asked["LogConfig"]["Type"],
-            "details": logopts.details(record).decode(),
-        },
+        "log": {"driver": asked["LogConfig"]["Type"], "details": logopts.details(record).decode()},
         "points": vars_of(record.mounts[-1]) if record.mounts else {},
         "resolv": files.resolv_text("nameserver 1.1.1.1\n", asked),
         "hosts": files.hosts_text([], "web", "", files.host_entries(asked["ExtraHosts"] or [], "")),
@@ -433,7 +430,7 @@ def view(body: Json, machine: Machine, folder: Path) -> Json:
 
 
 def vars_of(value: Any) -> Json:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {name: getattr(value, name) for name in type(value).__annotations__}
 
 
 def health_of(document: Json) -> Json:
