@@ -129,12 +129,12 @@ class Record:
     @classmethod
     def from_json(cls, record: Json) -> "Record":
         """The opposite of `to_json`; unknown keys of a newer version are dropped."""
-        known = {key: value for key, value in record.items() if key in cls.__dataclass_fields__}
-        state = {k: v for k, v in known["state"].items() if k in State.__dataclass_fields__}
+        known = {key: value for key, value in record.items() if key in cls.__annotations__}
+        state = {k: v for k, v in known["state"].items() if k in State.__annotations__}
         state["status"] = Status(state["status"])
         known["state"] = State(**state)
         known["mounts"] = [
-            MountPoint(**{k: v for k, v in mount.items() if k in MountPoint.__dataclass_fields__})
+            MountPoint(**{k: v for k, v in mount.items() if k in MountPoint.__annotations__})
             for mount in known["mounts"]
         ]
         return cls(**known)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,19 @@ def test_a_record_goes_to_json_and_back() -> None:
     one = record(status=Status.EXITED, exit_code=3)
     again = Record.from_json({**one.to_json(), "newer": 1})
     assert again == one and again.state.status is Status.EXITED
+
+
+def test_a_record_is_read_before_any_was_made() -> None:
+    """As at the start of an engine that finds containers."""
+    text = json.dumps({**record().to_json(), "of a newer version": 1})
+    code = (
+        "import json, sys; from engine.containers.record import Record;"
+        "print(Record.from_json(json.load(sys.stdin)).id)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=text, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == record().id
 
 
 def test_names() -> None:
