@@ -133,9 +133,14 @@ class Restorer:
         ended = {container.id for container in self._store if not _may_run(container)}
         for id in self._neighbours.runtime.known() - (known - ended):
             await self._neighbours.runtime.delete(id)  # its network goes with networks.restore()
-            await asyncio.to_thread(self._roots.unmount, id)
+        # killed between the end's record and the unmounting, which may take long
+        for id in ended & await asyncio.to_thread(self._roots.mounted):
+            container = self._store.get(id)
+            container.unmounting = self._tasks.spawn(
+                asyncio.to_thread(self._roots.clear, id), f"unmount {id[:12]}"
+            )
         for id in folders - known:
-            self._roots.unmount(id)
+            self._roots.clear(id)
             await asyncio.to_thread(shutil.rmtree, self._settings.folder / id, ignore_errors=True)
         for key in keys - known:
             if _is_id(key):

@@ -70,6 +70,22 @@ class Roots:
             while self._unmount(self.path(id), lazy=True):
                 continue
 
+    def mounted(self) -> set[str]:
+        """The containers that have something mounted in their folders; blocks."""
+        below = f"{os.path.realpath(self._folder)}/"
+        targets = (one.target for one in mounts.mounted())
+        return {
+            target.removeprefix(below).partition("/")[0]
+            for target in targets
+            if target.startswith(below)
+        }
+
+    def clear(self, id: str) -> None:
+        """Unmount everything in the container's folder; blocks."""
+        self.unmount(id)
+        with contextlib.suppress(OSError):
+            self._unmount(self.folder(id) / "shm", lazy=True)
+
     def pin(self, record: Record) -> None:
         """Mount the subpaths of volumes at `pin_of` each; blocks. Raises OSError, EngineError.
 

@@ -5,6 +5,8 @@ Overlayfs' own marks become those of the image specification: a character device
 """
 
 import contextlib
+import errno
+import io
 import os
 import stat
 import tarfile
@@ -19,6 +21,8 @@ _CHUNK = 1 << 20
 _BLOCK = 512
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _RECORD = 10240
+# what a running container moved away, or put a link or something else in the place of
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _OPAQUE = "trusted.overlay.opaque"
 
 
@@ -148,11 +152,29 @@ class _Places:
 
 
 def _walk(root: Path, below: str = "") -> Iterator[str]:
-    for name in sorted(os.listdir(root / below)):
+    try:
+        names = sorted(os.listdir(root / below))
+    except OSError as error:
+        _check_gone(error)
+        return
+    for name in names:
         path = f"{below}/{name}" if below else name
         yield path
-        if stat.S_ISDIR(os.lstat(root / path).st_mode):
+        if stat.S_ISDIR(_mode(root / path)):
             yield from _walk(root, path)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except OSError as error:
+        _check_gone(error)
+        return 0
+
+
+def _check_gone(error: OSError) -> None:
+    if error.errno not in _GONE:
+        raise error
 
 
 def _member(
@@ -161,18 +183,25 @@ def _member(
     try:
         full = places.at(path)
         status = os.lstat(full)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        _check_gone(error)
         return
     if layer and is_whiteout(status):
         folder, _, name = path.rpartition("/")
         yield _header(tarfile.TarInfo(f"{folder}/.wh.{name}" if folder else f".wh.{name}"))
         return
-    info = _info(full, path, status, links)
-    if info is None:
-        return  # a socket: no tar holds one
-    yield _header(info)
-    if info.isreg():
-        yield from _content(full, info.size)
+    with contextlib.ExitStack() as stack:
+        try:
+            info = _info(full, path, status, links)
+            if info is None:
+                return  # a socket: no tar holds one
+            file = stack.enter_context(_open(full)) if info.isreg() else None
+        except OSError as error:
+            _check_gone(error)
+            return
+        yield _header(info)
+        if file is not None:
+            yield from _content(file, info.size)
     if layer and info.isdir() and is_opaque(full):
         yield _header(tarfile.TarInfo(f"{path}/.wh..wh..opq"))
 
@@ -224,14 +253,17 @@ def _xattrs(full: Path) -> dict[str, str]:
     return headers
 
 
-def _content(full: Path, size: int) -> Iterator[bytes]:
+def _open(full: Path) -> io.FileIO:
+    return open(full, "rb", buffering=0, opener=_open_no_follow)
+
+
+def _content(file: io.FileIO, size: int) -> Iterator[bytes]:
     left = size
-    with open(full, "rb", buffering=0, opener=_open_no_follow) as file:
-        # the container may run: a device node in the file's place is not read
-        plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        while plain and left and (piece := file.read(min(left, _CHUNK))):
-            left -= len(piece)
-            yield piece
+    # the container may run: a device node in the file's place is not read
+    plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    while plain and left and (piece := file.read(min(left, _CHUNK))):
+        left -= len(piece)
+        yield piece
     while left:
         piece = b"\0" * min(left, _CHUNK)
         left -= len(piece)

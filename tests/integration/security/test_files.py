@@ -251,3 +251,38 @@ def test_numbers_that_are_none(client: Any) -> None:
                 client.containers.run(image.id, "id", user=user, remove=True)
     finally:
         client.images.remove(image.id, force=True)
+
+
+def commit_running(client: Any, id: str) -> str:
+    """The id of the image of a container that isn't paused meanwhile."""
+    path = client.api._url("/commit")
+    words = {"container": id, "repo": f"h-{uuid4().hex[:10]}", "pause": "false"}
+    answer = client.api.post(path, params=words, json={})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["Id"])
+
+
+def test_an_image_of_a_running_container_holds_only_its_own(client: Any, tmp_path: Path) -> None:
+    """A container swaps folders for links to the host's while it becomes an image."""
+    for number in range(20):
+        (tmp_path / f"f{number}").write_text("of the host")
+    script = (
+        "for i in $(seq 20); do mkdir -p /za$i; for j in $(seq 0 19); do echo own >/za$i/f$j; done;"
+        f" done; touch /ready; while :; do for i in $(seq 20); do mv /za$i /zb$i;"
+        f" ln -s {tmp_path} /za$i;"
+        " rm /za$i; mv /zb$i /za$i; done; done"
+    )
+    box = client.containers.run("busybox", ["sh", "-c", script], detach=True)
+    image = None
+    try:
+        while box.exec_run("test -e /ready").exit_code:
+            time.sleep(0.05)
+        image = client.images.get(commit_running(client, box.id))
+        inside = client.containers.run(
+            image.id, ["sh", "-c", "cat /za*/* /zb*/* 2>/dev/null"], remove=True
+        )
+        assert b"host" not in inside
+    finally:
+        box.remove(force=True)
+        if image is not None:
+            client.images.remove(image.id, force=True)
