@@ -7,7 +7,7 @@ A client may end its side and still read; it counts as gone once it has closed b
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
@@ -358,14 +358,14 @@ class Connection(asyncio.Protocol):
 
     # --- taking over ---
 
-    def hijack(self, request: Request, content_type: str) -> Hijacked:
+    def hijack(self, request: Request, content_type: str, headers: Mapping[str, str]) -> Hijacked:
         """Answer and hand the socket over; called by Request.hijack. Raises ClientGone."""
         message = self._message
         assert message is not None and self._raw is None, "a request is hijacked once"
         if self.closed.is_set():
             raise ClientGone("the client is gone")
         raw = self._raw = RawConnection(self._flow, self._transport, self.closed)
-        self._writer.take_over(content_type, request.upgrade)
+        self._writer.take_over(content_type, request.upgrade, headers)
         self._queue.clear()
         early = _behind(self._segment, message) + self._release()
         if early:

@@ -18,10 +18,12 @@ from engine.api.http import (
     encode,
     frame,
 )
+from engine.api.websocket import WebSocketClient, answer_headers
 from engine.errors import BadRequest
 from engine.times import parse_time
 
 Document = dict[str, Any]
+_STREAMS = ("stdin", "stdout", "stderr")
 
 
 class LogLine(Protocol):
@@ -58,7 +60,7 @@ class Backend(Protocol):
     async def attach(
         self,
         reference: str,
-        client: AttachedClient,
+        client: AttachedClient | WebSocketClient,
         *,
         stdin: bool,
         stdout: bool,
@@ -126,6 +128,29 @@ def _size(query: Query) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
+async def _carry(
+    backend: Backend,
+    request: Request,
+    client: AttachedClient | WebSocketClient,
+    streams: Sequence[bool],
+    keys: bytes,
+) -> None:
+    """What the client asked of a container's streams: what was said before, then what comes."""
+    id, (stdin, stdout, stderr) = request.params["id"], streams
+    try:
+        if request.query.flag("logs"):
+            earlier = backend.logs(
+                id, stdout=stdout, stderr=stderr, follow=False, since_ns=0, until_ns=0, tail=None
+            )
+            async for batch in earlier:
+                for stream, lines in groupby(batch, key=lambda one: one.stream):
+                    await client.send(stream, b"".join([one.data for one in lines]))
+        if request.query.flag("stream"):
+            await backend.attach(id, client, stdin=stdin, stdout=stdout, stderr=stderr, keys=keys)
+    finally:
+        client.close()
+
+
 def routes(backend: Backend) -> Sequence[Route]:
     """The routes of a container's streams."""
 
@@ -171,28 +196,19 @@ def routes(backend: Backend) -> Sequence[Route]:
         terminal = backend.terminal(id)
         await request.read()
         connection = await request.hijack(media_type(request, terminal=terminal))
-        client = AttachedClient(connection, framed=not terminal)
-        stdout, stderr = query.flag("stdout"), query.flag("stderr")
-        try:
-            if query.flag("logs"):
-                earlier = backend.logs(
-                    id,
-                    stdout=stdout,
-                    stderr=stderr,
-                    follow=False,
-                    since_ns=0,
-                    until_ns=0,
-                    tail=None,
-                )
-                async for batch in earlier:
-                    connection.write(_render(batch, framed=not terminal))
-                    await connection.drain()
-            if query.flag("stream"):
-                await backend.attach(
-                    id, client, stdin=query.flag("stdin"), stdout=stdout, stderr=stderr, keys=keys
-                )
-        finally:
-            connection.close()
+        streams = [query.flag(name) for name in _STREAMS]
+        await _carry(
+            backend, request, AttachedClient(connection, framed=not terminal), streams, keys
+        )
+        return None
+
+    async def attach_by_websocket(request: Request) -> Answer:
+        id, query = request.params["id"], request.query
+        keys = backend.check_attach(id, query.get("detachKeys"))
+        client = WebSocketClient(await request.hijack(headers=answer_headers(request.headers)))
+        # clients before API 1.42 can't choose
+        streams = [query.flag(name) or request.version < (1, 42) for name in _STREAMS]
+        await _carry(backend, request, client, streams, keys)
         return None
 
     async def resize(request: Request) -> Answer:
@@ -204,5 +220,6 @@ def routes(backend: Backend) -> Sequence[Route]:
         Route("GET", "/containers/{id}/logs", logs),
         Route("GET", "/containers/{id}/stats", stats),
         Route("POST", "/containers/{id}/attach", attach),
+        Route("GET", "/containers/{id}/attach/ws", attach_by_websocket),
         Route("POST", "/containers/{id}/resize", resize),
     )

@@ -47,7 +47,9 @@ class Hijacked(Protocol):
 class Hijacker(Protocol):
     """The connection, as far as `Request.hijack` needs it."""
 
-    def hijack(self, request: "Request", content_type: str) -> Hijacked: ...
+    def hijack(
+        self, request: "Request", content_type: str, headers: Mapping[str, str]
+    ) -> Hijacked: ...
 
 
 class Request:
@@ -116,12 +118,14 @@ class Request:
             raise BadRequest(f"invalid JSON: expected an object, got {type(value).__name__}")
         return value
 
-    async def hijack(self, content_type: str = RAW_MEDIA_TYPE) -> Hijacked:
+    async def hijack(
+        self, content_type: str = RAW_MEDIA_TYPE, headers: Mapping[str, str] | None = None
+    ) -> Hijacked:
         """Answer 101 (or 200 to a client that didn't ask to upgrade) and take the connection over.
 
-        The handler owns it from here on, closes it, and returns None.
+        The handler owns it from here on, closes it, and returns None. `headers` join the answer's.
         """
-        return self._connection.hijack(self, content_type)
+        return self._connection.hijack(self, content_type, headers or {})
 
 
 def _asks_upgrade(headers: Mapping[str, str]) -> bool:

@@ -44,7 +44,7 @@ class Writer:
         """Tell a client that waits that its body is wanted (Expect: 100-continue)."""
         self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def take_over(self, content_type: str, upgrade: str) -> None:
+    def take_over(self, content_type: str, upgrade: str, headers: Mapping[str, str]) -> None:
         """The head of a hijacked connection, in dockerd's words."""
         if upgrade:
             head = (
@@ -53,6 +53,7 @@ class Writer:
             )
         else:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"
+        head += "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers.items())
         self._transport.write(head.encode("latin-1", "replace") + self._server.render())
 
     def respond(self, response: Response, message: Message) -> None:
