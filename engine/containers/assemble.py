@@ -1,7 +1,7 @@
 """From a container's record to the inputs of its OCI config."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ _FALSE = frozenset("0 f F false FALSE False".split())
 Find = Callable[[str], Container]
 
 
-def environment(record: Record, home: str = "/root") -> tuple[str, ...]:
-    """Docker's default variables, replaced or followed by the container's own."""
+def environment(record: Record, home: str = "/root", linked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Docker's default variables and those of links, replaced or followed by the container's."""
     defaults = [PATH, f"HOSTNAME={record.config['Hostname']}"]
     if record.terminal:
         defaults.append("TERM=xterm")
+    defaults += linked
     merged = {entry.partition("=")[0]: entry for entry in defaults}
     for entry in record.config.get("Env") or ():
         name, equals, _ = entry.partition("=")
@@ -194,6 +195,7 @@ def spec_inputs(
     settings: Settings,
     find: Find,
     shm: str = "",
+    linked: Iterable[str] = (),
 ) -> SpecInputs:
     """Everything that shapes the container's OCI config.
 
@@ -210,7 +212,7 @@ def spec_inputs(
         id=record.id,
         rootfs=str(folder / "rootfs"),
         args=(record.path, *record.args),
-        env=environment(record, user.home),
+        env=environment(record, user.home, linked),
         cwd=config["WorkingDir"] or "/",
         user=user,
         terminal=record.terminal,

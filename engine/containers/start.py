@@ -13,6 +13,7 @@ from engine.containers.assemble import joined, spec_inputs
 from engine.containers.container import Container, Ended
 from engine.containers.endpoints import sandbox_request
 from engine.containers.files import host_entries, hosts_text, resolv_text, write_in_place
+from engine.containers.links import link_environment, links_of
 from engine.containers.logopts import parse_size
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.proc import refuse_mounts
@@ -21,7 +22,7 @@ from engine.containers.rootfs import Roots
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.validate import check_devices
-from engine.errors import Conflict, EngineError, NotFound
+from engine.errors import EngineError, NotFound
 from engine.linux import mounts
 from engine.linux.mounts import Mount
 from engine.networks import HOST_NAMES, Sandbox
@@ -83,7 +84,9 @@ class Starter:
         container.sandbox = sandbox = network.result()
         self._write_files(container, sandbox)
         shm = self._shared_memory(container)
-        inputs = spec_inputs(container, sandbox, user, self._settings, self._store.get, shm)
+        find = self._store.get
+        linked = link_environment(record.name, links_of(record, find))
+        inputs = spec_inputs(container, sandbox, user, self._settings, find, shm, linked)
         return bundle_of(record, self._settings.folder, spec.build(inputs))
 
     def _open_root(self, record: Record) -> User:
@@ -129,7 +132,10 @@ class Starter:
         if outside:
             told = {name for _, name in extra}
             extra += [(outside, name) for name in HOST_NAMES if name not in told]
-        extra += self._linked(record)
+        extra += [
+            (link.address, f"{link.alias} {link.other.config['Hostname']} {link.other.name}")
+            for link in links_of(record, self._store.get)
+        ]
         addresses = [
             address
             for endpoint in sandbox.endpoints.values()
@@ -140,24 +146,6 @@ class Starter:
             folder / "hosts", hosts_text(addresses, config["Hostname"], config["Domainname"], extra)
         )
         write_in_place(folder / "resolv.conf", resolv_text(sandbox.resolv_conf, host))
-
-    def _linked(self, record: Record) -> list[tuple[str, str]]:
-        """/etc/hosts entries of --link on the default bridge."""
-        found: list[tuple[str, str]] = []
-        if record.network_mode != "bridge":
-            return found
-        for link in record.host_config.get("Links") or ():
-            name, _, alias = link.partition(":")
-            alias = alias.rpartition("/")[2] or name
-            other = self._store.get(name)
-            endpoint = other.sandbox.endpoints.get("bridge") if other.sandbox else None
-            if not other.live or endpoint is None:
-                raise Conflict(
-                    f"Cannot link to a non running container: /{other.name} AS "
-                    f"/{record.name}/{alias}"
-                )
-            found.append((endpoint.ipv4, f"{alias} {other.record.config['Hostname']} {other.name}"))
-        return found
 
     def _shared_memory(self, container: Container) -> str:
         """The folder to bind at /dev/shm when it's shared between containers; "" otherwise."""

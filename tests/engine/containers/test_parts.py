@@ -17,6 +17,7 @@ from engine.containers.clock import human
 from engine.containers.detach import DEFAULT, DetachWatch, parse_keys
 from engine.containers.endpoints import asked_endpoints, exposed_ports, port_requests
 from engine.containers.files import host_entries, hosts_text, resolv_text
+from engine.containers.links import Link, link_environment
 from engine.containers.names import check_name, new_id, random_name
 from engine.containers.paths import resolve_in
 from engine.containers.points import mount_points, parse_bind, parse_mount
@@ -267,6 +268,16 @@ def test_endpoints() -> None:
     bridge = {"EndpointsConfig": {"bridge": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}}
     with pytest.raises(BadRequest, match="user specified IP address is supported on user defined"):
         asked_endpoints(bridge, {}, {"NetworkMode": "bridge"})
+
+
+def test_variables_of_links() -> None:
+    other = record()
+    other.config["ExposedPorts"] = {"53/udp": {}, "80/tcp": {}}
+    other.config["Env"] = ["PASS=a=b", "PATH=/bin", "bare"]
+    found = list(link_environment("me", [Link("my-db", other, "172.17.0.2")]))
+    assert found[0] == "MY_DB_PORT=tcp://172.17.0.2:80"
+    assert "MY_DB_PORT_80_TCP_ADDR=172.17.0.2" in found and "MY_DB_PORT_53_UDP_PORT=53" in found
+    assert found[-2:] == ["MY_DB_NAME=/me/my-db", "MY_DB_ENV_PASS=a=b"]
 
 
 def test_backoff_doubles_and_forgets() -> None:
