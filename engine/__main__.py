@@ -1,11 +1,12 @@
 """The engine's command line: `python -m engine --root DIR --socket PATH`."""
 
-import argparse
 import gc
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EngineError
 from engine.options import Options
@@ -13,35 +14,69 @@ from engine.options import Options
 _LEVELS = ("debug", "info", "warning", "error")
 
 
+def _absolute(text: str) -> Path:
+    return Path(os.path.abspath(text))
+
+
+# flag: what its word becomes, the word's name, help
+_FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "--root": (_absolute, "DIR", "durable state"),
+    "--socket": (_absolute, "PATH", "where the API answers"),
+    "--run": (_absolute, "DIR", "volatile state (default: ROOT/run)"),
+    "--group": (str, "NAME", "group that may use the socket (default: root alone)"),
+    "--runtime": (str, "PROGRAM", "OCI runtime (default: crun)"),
+    "--log-level": (str, "LEVEL", f"how much to log on stderr: {', '.join(_LEVELS)}"),
+    "--host-link": (_absolute, "PATH", "in the VM: socket for the host agent"),
+    "--machine": (_absolute, "FILE", "in the VM: the shared folders, JSON"),
+    "--welcome": (_absolute, "FILE", "archive of the built-in image"),
+    "--hold-fd": (int, "N", "wait for a byte on this descriptor, then start"),
+}
+
+
 def parse(arguments: list[str]) -> Options:
     """The options that a command line asks for; exits with 2 and a sentence when it's wrong."""
+    chosen = _pairs(arguments)
+    if chosen is None:
+        chosen = _explain(arguments)
+    return Options(**{**chosen, "run": chosen.get("run") or chosen["root"] / "run"})
+
+
+def _pairs(arguments: list[str]) -> dict[str, Any] | None:
+    """A command line as programs write it, in pairs of a flag and its word; None for all others.
+
+    argparse, which knows every form and explains mistakes, is a tenth of the engine's import.
+    """
+    chosen: dict[str, Any] = {}
+    for flag, word in zip(arguments[::2], arguments[1::2], strict=False):
+        convert, _, _ = _FLAGS.get(flag, (None, "", ""))
+        if convert is None or word.startswith("-"):
+            return None
+        try:
+            chosen[flag[2:].replace("-", "_")] = convert(word)
+        except ValueError:
+            return None
+    whole = len(arguments) % 2 == 0 and {"root", "socket"} <= chosen.keys()
+    return chosen if whole and chosen.get("log_level", "info") in _LEVELS else None
+
+
+def _explain(arguments: list[str]) -> dict[str, Any]:
+    """The same by argparse; exits when there is nothing to start."""
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="engine", description="Cove's container engine: the Docker API on a Unix socket."
     )
-    add = parser.add_argument
-    add("--root", type=_absolute, required=True, metavar="DIR", help="durable state")
-    add("--socket", type=_absolute, required=True, metavar="PATH", help="where the API answers")
-    add("--run", type=_absolute, metavar="DIR", help="volatile state (default: ROOT/run)")
-    add("--group", metavar="NAME", help="group that may use the socket (default: root alone)")
-    add("--runtime", default="crun", metavar="PROGRAM", help="OCI runtime (default: crun)")
-    add("--log-level", choices=_LEVELS, default="info", help="how much to log on stderr")
-    add("--host-link", type=_absolute, metavar="PATH", help="in the VM: socket for the host agent")
-    add("--machine", type=_absolute, metavar="FILE", help="in the VM: the shared folders, JSON")
-    add("--welcome", type=_absolute, metavar="FILE", help="archive of the built-in image")
-    add("--hold-fd", type=int, metavar="N", help="wait for a byte on this descriptor, then start")
-    chosen = parser.parse_args(arguments)
-    return Options(
-        root=chosen.root,
-        socket=chosen.socket,
-        run=chosen.run or chosen.root / "run",
-        host_link=chosen.host_link,
-        machine=chosen.machine,
-        welcome=chosen.welcome,
-        runtime=chosen.runtime,
-        group=chosen.group,
-        hold_fd=chosen.hold_fd,
-        log_level=chosen.log_level,
-    )
+    for flag, (convert, word, help) in _FLAGS.items():
+        parser.add_argument(
+            flag,
+            type=convert,
+            metavar=word,
+            help=help,
+            required=flag in ("--root", "--socket"),
+            choices=_LEVELS if flag == "--log-level" else None,
+            default=argparse.SUPPRESS,
+        )
+    return dict(vars(parser.parse_args(arguments)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     gc.disable()  # nothing of the start is garbage: collecting costs a fifth of it
+    _import_asyncio()
     from engine import daemon  # the rest of the engine: --help shouldn't pay for it
 
     try:
@@ -73,15 +109,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _import_asyncio() -> None:
+    """asyncio as in a Python without TLS, which it would load for streams that nobody here opens.
+
+    The registry's client imports ssl itself, with the first pull.
+    """
+    if "ssl" in sys.modules or "asyncio" in sys.modules:
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        del sys.modules["ssl"]
+
+
 def _hold(descriptor: int | None) -> None:
     """Everything is imported: wait until whoever started us has the disk ready."""
     if descriptor is not None:
         os.read(descriptor, 1)
         os.close(descriptor)
-
-
-def _absolute(text: str) -> Path:
-    return Path(os.path.abspath(text))
 
 
 if __name__ == "__main__":

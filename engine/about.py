@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -125,7 +124,7 @@ class About:
 
 def _new_id() -> str:
     # A UUID as newer dockerds have it; older ones showed a fingerprint of a key.
-    digits = secrets.token_hex(16)
+    digits = os.urandom(16).hex()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 

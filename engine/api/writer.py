@@ -3,13 +3,36 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from engine.api.flow import Flow
 from engine.api.message import Message
 from engine.api.response import Response, StreamResponse
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+# http.HTTPStatus has them all, for a millisecond at import
+_REASONS = {
+    101: "Switching Protocols",
+    200: "OK",
+    201: "Created",
+    202: "Accepted",
+    204: "No Content",
+    304: "Not Modified",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    411: "Length Required",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    499: "Client Closed Request",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+}
 _DATE = "%a, %d %b %Y %H:%M:%S GMT"
 BODYLESS = frozenset({204, 304})
 

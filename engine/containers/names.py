@@ -1,7 +1,7 @@
 """Names and ids of containers: rules, conflicts, random names."""
 
+import os
 import re
-import secrets
 
 from engine.errors import BadRequest, Conflict
 
@@ -32,13 +32,15 @@ turing vaughan volta watt wescoff wilson wing wozniak wu yalow yonath""".split()
 def new_id() -> str:
     """64 hex digits, never all decimal in the first 12 (they double as a host name)."""
     while True:
-        candidate = secrets.token_hex(32)
+        candidate = os.urandom(32).hex()
         if not candidate[:12].isdecimal():
             return candidate
 
 
 def random_name(attempt: int = 0) -> str:
     """`adjective_surname`, with a digit after some failed attempts."""
+    import secrets  # dear to import, and a container's id needs none of it
+
     name = f"{secrets.choice(ADJECTIVES)}_{secrets.choice(SURNAMES)}"
     return f"{name}{secrets.randbelow(10 * attempt)}" if attempt > 2 else name
 

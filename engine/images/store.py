@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import times
 from engine.content.digest import chain_ids
@@ -19,7 +19,6 @@ from engine.database import Database
 from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.images.assembly import Assembler, Leases, Piece
-from engine.images.downloads import Downloads
 from engine.images.model import Image, Layer
 from engine.images.records import Catalogue, make_image
 from engine.images.reference import InvalidReference, Reference, is_identifier
@@ -32,6 +31,9 @@ from engine.images.removal import (
     short,
 )
 from engine.snapshots.store import Store as Snapshots
+
+if TYPE_CHECKING:
+    from engine.images.downloads import Downloads
 
 _log = logging.getLogger(__name__)
 _META = "image-store"
@@ -58,13 +60,22 @@ class Store:
         self.leases = Leases()
         self.catalogue = Catalogue(database)
         self.assembler = Assembler(self.content, snapshots.layers)
-        self.downloads = Downloads(self.content, self.assembler)
         # who uses an image: (container id, running); the daemon sets it
         self.users: Users = lambda image_id: ()
         self._database = database
         self._welcome = welcome
+        self._downloads: Downloads | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         snapshots.released = self._release
+
+    @property
+    def downloads(self) -> "Downloads":
+        """Layers on their way; the registry's client loads with the first pull."""
+        from engine.images.downloads import Downloads
+
+        if self._downloads is None:
+            self._downloads = Downloads(self.content, self.assembler)
+        return self._downloads
 
     async def start(self) -> None:
         """Read the records, mend what a crash may have hurt, collect what nobody owns."""
@@ -80,7 +91,8 @@ class Store:
         """Finish what runs behind the answers."""
         for task in list(self._tasks):
             await asyncio.gather(task, return_exceptions=True)
-        self.downloads.close()
+        if self._downloads is not None:
+            self._downloads.close()
         self.assembler.close()
 
     # ---- looking up -----------------------------------------------------------------------------

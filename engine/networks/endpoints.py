@@ -1,7 +1,7 @@
 """A container's place in a network: addresses, names, and the interface to be made."""
 
 import contextlib
-import secrets
+import os
 from collections.abc import Mapping
 
 from engine.networks import plumbing
@@ -25,7 +25,7 @@ class Endpoints:
         self, request: SandboxRequest, network: Network, config: EndpointConfig, link: str
     ) -> Endpoint:
         """Addresses in a network for a container. Raises EngineError."""
-        endpoint_id = secrets.token_hex(32)
+        endpoint_id = os.urandom(32).hex()
         if network.driver == "null":
             return Endpoint(endpoint_id, network.id)
         spaces = self._store.spaces(network)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import secrets
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +96,7 @@ class Sandboxes:
         return sandbox
 
     def _of_host(self, networks: Mapping[str, Network]) -> Sandbox:
-        endpoints = {n.name: Endpoint(secrets.token_hex(32), n.id) for n in networks.values()}
+        endpoints = {n.name: Endpoint(os.urandom(32).hex(), n.id) for n in networks.values()}
         return Sandbox(None, endpoints, resolv_conf=resolver.host_resolv_conf())
 
     async def _make(self, request: SandboxRequest, networks: Mapping[str, Network]) -> Sandbox:

@@ -7,7 +7,7 @@ one is swept at the next start, one with files is taken back as a volume.
 
 import asyncio
 import logging
-import secrets
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,7 @@ class Store:
         """
         anonymous = not name
         if anonymous:
-            name = secrets.token_hex(32)
+            name = os.urandom(32).hex()
             labels = {**(labels or {}), ANONYMOUS_LABEL: ""}
         check_driver(name, driver or DRIVER)
         async with self._lock:
@@ -239,7 +239,7 @@ class Store:
 
     def _destroy(self, volume: Volume) -> None:
         unmount_volume(volume)
-        trash = self._folder / f"{_TRASH}{secrets.token_hex(8)}"
+        trash = self._folder / f"{_TRASH}{os.urandom(8).hex()}"
         try:
             volume.mountpoint.parent.rename(trash)
             shutil.rmtree(trash)

@@ -46,3 +46,22 @@ def test_without_root_rights(tmp_path, capsys, monkeypatch):
 def test_help_is_quick_and_imports_no_engine():
     program = "import sys, engine.__main__; sys.exit('engine.daemon' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_forms_that_only_people_use(tmp_path, capsys):
+    options = parse(["--root=/r", "--socket", "/s", "--log-level", "debug"])
+    assert (options.root, options.run, options.log_level) == (Path("/r"), Path("/r/run"), "debug")
+    for wrong in (["--log-level", "loud"], ["--hold-fd", "x"], ["--nonsense", "1"], ["--run"]):
+        with pytest.raises(SystemExit) as ended:
+            parse(["--root", "/r", "--socket", "/s", *wrong])
+        assert ended.value.code == 2
+        assert wrong[0] in capsys.readouterr().err
+
+
+def test_asyncio_loads_no_tls_but_others_may():
+    program = (
+        "import sys; from engine import __main__ as m; m._import_asyncio();"
+        "import asyncio; assert 'ssl' not in sys.modules; import http.client;"
+        "http.client.HTTPSConnection; import ssl; ssl.create_default_context()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
