@@ -177,6 +177,31 @@ def test_a_taken_port_fails_with_its_holder(vm: VM, name: str) -> None:
     assert "already in use by" in done.stderr and f"pid {os.getpid()}" in done.stderr
 
 
+def test_a_port_of_another_container_is_told_in_dockers_words(vm: VM, name: str) -> None:
+    port = free_port()
+    first = ["run", "-d", "--name", name, "-p", f"{port}:80", IMAGE, "serve"]
+    vm.docker(*first)
+    second = f"{name}-2"
+    done = vm.docker("run", "-d", "--name", second, "-p", f"{port}:80", IMAGE, "true", check=False)
+    vm.docker("rm", second)
+    assert done.returncode == 125
+    assert f"Bind for 0.0.0.0:{port} failed: port is already allocated" in done.stderr
+    # without an address all are meant: IPv6, too
+    shown = vm.docker("port", name, "80").stdout.split()
+    assert shown == [f"0.0.0.0:{port}", f"[::]:{port}"]
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://[::1]:{port}/", timeout=5) as answer:
+                return b"It works" in answer.read()
+        except OSError:
+            return False
+
+    wait_for(answers)
+    vm.docker("rm", "-f", name)
+    vm.docker(*first)
+
+
 def test_folders_below_the_home_work_both_ways(vm: VM) -> None:
     shared = vm.status()["settings"]["shares"][0]
     with tempfile.TemporaryDirectory(dir=shared, prefix=".cove-test-") as folder:
