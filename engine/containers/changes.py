@@ -19,18 +19,20 @@ _PLACES = frozenset(
 )
 
 
-def own_changes(found: Iterable[Change], mounted: Iterable[str]) -> Iterator[Change]:
-    """`found` (parents first) without the places of mounts, and folders changed only by those."""
-    places = _PLACES | frozenset(mounted)
+def own_changes(found: Iterable[Change]) -> Iterator[Change]:
+    """`found` (parents first) without the runtime's places, and folders changed only by those.
+
+    The places of volumes stay in, as with dockerd.
+    """
     kept = [
         change
         for change in found
-        if change.path not in places and not change.path.startswith("/dev/")
+        if change.path not in _PLACES and not change.path.startswith("/dev/")
     ]
     paths = sorted(change.path for change in kept)
     for change in kept:
         inside = f"{change.path}/"
-        holds_place = any(place.startswith(inside) for place in places)
+        holds_place = any(place.startswith(inside) for place in _PLACES)
         if change.kind is Kind.MODIFIED and holds_place and not _any_below(paths, inside):
             continue
         yield change

@@ -82,9 +82,9 @@ class Committer:
                 message=message,
                 changes=changes,
             )
-        name = f"{repository}:{tag or 'latest'}" if repository else ""
-        self._store.tell(container, "commit", comment=message, imageID=image.id, imageRef=name)
-        return image.id
+            name = f"{repository}:{tag or 'latest'}" if repository else ""
+            self._store.tell(container, "commit", comment=message, imageID=image.id, imageRef=name)
+            return image.id
 
     async def _resume(self, id: str) -> None:
         if self._store.get(id).record.state.status is Status.PAUSED:

@@ -205,10 +205,10 @@ class Execs:
                 session.container.id, process, request.terminal, request.stdin
             )
         except RuntimeFailure as error:
-            self._over(session, error.exit_code)
+            self._ended(session, error.exit_code)
             raise
         except BaseException:
-            self._over(session, 126)
+            self._ended(session, 126)
             raise
         session.pid = session.running.pid
         session.ready.set()
@@ -237,15 +237,15 @@ class Execs:
 
     async def _supervise(self, session: Session, running: ExecRunning) -> None:
         code = await running.wait()
-        self._over(session, code)
+        self._ended(session, code)
+        self._tell(session, "exec_die", exitCode=str(code))
 
-    def _over(self, session: Session, code: int) -> None:
+    def _ended(self, session: Session, code: int) -> None:
         session.exit_code = code
         session.ended_at = time.monotonic()
         session.container.exec_ids.discard(session.id)
         session.ready.set()
         session.finished.set()
-        self._tell(session, "exec_die", exitCode=str(code))
 
     async def attach(self, id: str, client: Client) -> None:
         """Carry the session's streams to a client until it ends, leaves or detaches."""
@@ -331,7 +331,7 @@ async def _drain(session: Session) -> None:
 def _require_running(container: Container) -> None:
     status = container.record.state.status
     if status is Status.PAUSED:
-        raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
+        raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
     if status is Status.RESTARTING:
         raise Conflict(
             f"container {container.id} is restarting, wait until the container is running"

@@ -80,13 +80,16 @@ class Rooms:
         """The stat of `path` and the pieces of its tar. Raises NotFound."""
         container = self._store.get(reference)
         known = await self.stat(reference, path)
+        self._store.tell(container, "archive-path")
         return known, self._produce(
             container, lambda write: archive.pack(path, reference, write), bare=False
         )
 
     def export(self, reference: str) -> AsyncIterator[bytes]:
         """The pieces of the tar of the whole root, without volumes. Raises NotFound."""
-        return self._produce(self._store.get(reference), archive.export, bare=True)
+        container = self._store.get(reference)
+        self._store.tell(container, "export")
+        return self._produce(container, archive.export, bare=True)
 
     async def _produce(
         self, container: Container, make: Callable[[Write], None], *, bare: bool
@@ -142,15 +145,13 @@ class Rooms:
         finally:
             feed.close()
             await asyncio.gather(pumping, return_exceptions=True)
+        self._store.tell(container, "extract-to-dir")
 
     async def changes(self, reference: str) -> list[Json]:
         """What the container wrote, as the rows of `docker diff`. Raises NotFound."""
         record = self._store.get(reference).record
         snapshots = self._neighbours.snapshots
-        places = [point.destination for point in record.mounts]
-        found = await asyncio.to_thread(
-            lambda: list(own_changes(snapshots.changes(record.id), places))
-        )
+        found = await asyncio.to_thread(lambda: list(own_changes(snapshots.changes(record.id))))
         return [{"Path": one.path, "Kind": int(one.kind)} for one in found]
 
     async def _owner(self, container: Container) -> tuple[int, int]:

@@ -51,6 +51,7 @@ async def commit(
             image_id=image_id,
             parent=parent.id,
         )
+    store.log(image, "create")
     for reference in references:
         store.log(image, "tag", reference.familiar)
     return image
