@@ -203,7 +203,7 @@ def test_containers_are_killed_before_the_engine(vm: VM, box: str) -> None:
     own = vm.docker("exec", box, "cat", "/proc/1/oom_score_adj", "/proc/self/oom_score_adj").stdout
     script = (
         "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' < $p/cmdline) in"
-        " *'-m engine'*|conmon*) cat $p/oom_score_adj;; esac; done"
+        " /usr/bin/python*' -m engine '*|conmon*) cat $p/oom_score_adj;; esac; done"
     )
     scores = vm.shell(script).split()
     assert own == "0\n0\n"
