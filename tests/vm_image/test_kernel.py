@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 from image_build import elf, initramfs, kernel
+from image_build.elf import HEADER
 from image_build.errors import BuildError
+from image_build.tracing import (
+    RELOCATION,
+    SECTION,
+    SHT_RELA,
+    SHT_SYMTAB,
+    SYMBOL,
+    X86_64,
+    drop_hooks,
+)
 
 DEPENDENCIES = kernel.parse_dependencies(
     "kernel/fs/erofs/erofs.ko.xz: kernel/fs/netfs/netfs.ko.xz kernel/lib/libcrc32c.ko.xz\n"
@@ -87,3 +97,41 @@ def test_cpio_reads_the_initrd_back(tmp_path: Path) -> None:
     subprocess.run(argv, input=content, cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "bin/a").read_bytes() == b"12345"
     assert (tmp_path / "bin/sh").readlink() == Path("a")
+
+
+def module_with_hooks(machine: int) -> bytes:
+    """A relocatable ELF: `call __fentry__; ret`, its relocation, its hooks."""
+    names = b"\0.text\0.rela.text\0.symtab\0.strtab\0__mcount_loc\0"
+    strings = b"\0__fentry__\0"
+    blank, wanted = SYMBOL.pack(0, 0, 0, 0, 0, 0), SYMBOL.pack(1, 16, 0, 0, 0, 0)
+    parts = [
+        (0, 0, b"", 0, 0),
+        (1, 1, b"\xe8\0\0\0\0\xc3", 0, 0),
+        (7, SHT_RELA, RELOCATION.pack(1, 1 << 32 | 4, -4), 3, 1),
+        (18, SHT_SYMTAB, blank + wanted, 4, 0),
+        (26, 3, strings, 0, 0),
+        (34, 1, bytes(8), 0, 0),
+        (0, 3, names, 0, 0),
+    ]
+    body, table = bytearray(HEADER.size), b""
+    for name, kind, content, link, info in parts:
+        table += SECTION.pack(name, kind, 0, 0, len(body), len(content), link, info, 1, 0)
+        body += content
+    magic = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head = HEADER.pack(magic, 1, machine, 1, 0, 0, len(body), 0, 64, 0, 0, 64, len(parts), 6)
+    return bytes(head + body[HEADER.size :] + table)
+
+
+def test_a_module_loses_its_hooks_for_the_tracer() -> None:
+    before = module_with_hooks(X86_64)
+    after = drop_hooks(before)
+    assert len(after) == len(before)
+    assert b"\0__mcount_loc\0" not in after
+    assert after[64:70] == b"\x0f\x1f\x44\x00\x00\xc3"
+    assert after[70:94] == bytes(24), "R_X86_64_NONE"
+    assert drop_hooks(after) == after
+
+
+def test_other_machines_have_no_calls_to_drop() -> None:
+    after = drop_hooks(module_with_hooks(183))
+    assert b"__mcount_loc\0" not in after and after[64:70] == b"\xe8\0\0\0\0\xc3"

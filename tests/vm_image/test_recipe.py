@@ -25,7 +25,8 @@ def test_the_recipe_holds_what_the_agent_and_the_engine_rely_on(name: str) -> No
     assert f"linux-image-{plan.architecture.debian}" in packages
     assert {"crun", "conmon", "openssh-server", "qemu-guest-agent"} <= set(packages)
     modules = plan["modules"]
-    assert {"overlay", "br_netfilter", "nf_tables", "9p"} <= set(modules["late"])
+    assert {"overlay", "nf_tables", "bridge"} <= set(modules["late"])
+    assert "9p" in modules["shares"] and {"button", "virtio_balloon"} <= set(modules["idle"])
     assert "usr/share/containers/seccomp.json" in plan["files"]["keep"]
 
 

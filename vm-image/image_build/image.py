@@ -22,6 +22,7 @@ from image_build.recipe import Architecture, Recipe
 from image_build.run import need, run
 
 FILES = ("vmlinuz", "initrd", "rootfs.erofs")
+STAGES = ("initrd", "early", "late", "shares", "idle")
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,12 @@ def make(
     release = find_release(packages.tree)
     dependencies = read_dependencies(packages.tree, release)
     table = plan["modules"]
-    wanted = [*table["initrd"], *table["early"], *table["late"], *table["available"]]
+    wanted = [name for stage in (*STAGES, "available") for name in table[stage]]
     modules = kernel.choose(dependencies, wanted, table["drop"])
     wheels = python_files.fetch_wheels(cache, plan.architecture, plan["python"]["version"])
     rootfs.assemble(root, plan, packages, tools, wheels, release, modules)
     early: list[str] = []
-    for stage in ("initrd", "early", "late"):
+    for stage in STAGES:
         order = kernel.load_order(dependencies, table[stage])
         rootfs.write_load_list(root, stage, release, [path for path in order if path not in early])
         early += order

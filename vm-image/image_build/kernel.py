@@ -11,6 +11,7 @@ from pathlib import Path
 from image_build.elf import HEADER, PT_LOAD, PT_NOTE, SEGMENT, Segment, segments
 from image_build.errors import BuildError
 from image_build.run import run
+from image_build.tracing import drop_hooks
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 SIGNATURE_MARK = b"~Module signature appended~\n"
@@ -156,10 +157,10 @@ def strip_signature(module: bytes) -> bytes:
 
 
 def read_module(path: Path) -> bytes:
-    """A module unpacked and unsigned: the form that loads fastest."""
+    """A module unpacked, unsigned and without the tracer's hooks: the form that loads fastest."""
     content = path.read_bytes()
     if path.suffix == ".xz":
         content = lzma.decompress(content)
     elif path.suffix == ".zst":
         content = run(["zstd", "-dcq", "-"], input=content)
-    return strip_signature(content)
+    return drop_hooks(strip_signature(content))

@@ -19,6 +19,8 @@ ENGINE = (
     "--machine", "/run/cove/machine.json", "--welcome", "/usr/share/cove/welcome.tar",
 )  # fmt: skip
 SSHD = ("/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config")
+# Seconds after the engine's answer, or after the start, until what can wait has its turn.
+IDLE_AFTER, IDLE_AT_LAST = 0.5, 60.0
 PORT_NAME = "org.qemu.guest_agent.0"
 PORT = f"/dev/virtio-ports/{PORT_NAME}"
 AGENT = ("/usr/sbin/qemu-ga", "-m", "virtio-serial", "-p", PORT, "-f", "/run/qga.pid", "-t", "/run")
@@ -34,10 +36,12 @@ class Start:
         self.agent = Service("qga", AGENT, group="services")
         self.ending = False
         self.waiting: list[str] = []
+        self.idle = modules.listed("idle")
 
     def _engine_said(self, text: str) -> None:
         if text.startswith("ready"):
             ok("engine", text.removeprefix("ready").strip())
+            self.supervisor.later(IDLE_AFTER, self.load_idle)
 
     def _sshd_said(self, text: str) -> None:
         if text.startswith("Server listening on 0.0.0.0"):
@@ -63,6 +67,7 @@ class Start:
         self.start_agent()
         self.waiting = modules.listed("late")
         self.supervisor.later(0, self.load_next)
+        self.supervisor.later(IDLE_AT_LAST, self.load_idle)
 
     def start_engine(self) -> int:
         """Let the engine load its code while the disk is looked at; it waits for a byte."""
@@ -114,8 +119,7 @@ class Start:
         settings.apply_name(found.get("hostname"))
         settings.apply_time(found.get("epoch"))
         if found["shares"]:
-            for name in ("9pnet_virtio", "9p"):
-                self.supervisor.run(("/usr/sbin/modprobe", name))
+            modules.insert_all("shares")
             settings.attach_shares(found["shares"])
 
     def start_agent(self) -> None:
@@ -136,7 +140,14 @@ class Start:
         if self.waiting:
             modules.insert(self.waiting.pop(0))
             self.supervisor.later(0, self.load_next)
-        else:
+
+    def load_idle(self) -> None:
+        """One more of those that can wait until the engine answered; the button is the last."""
+        if not self.idle:
+            return
+        modules.insert(self.idle.pop(0))
+        self.supervisor.later(0, self.load_idle)
+        if not self.idle:
             power.watch_buttons(self.supervisor, lambda: self.end(POWER_OFF))
 
     def end(self, command: int) -> None:

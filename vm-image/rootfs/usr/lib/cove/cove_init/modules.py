@@ -9,7 +9,7 @@ LISTS = "/usr/lib/cove/modules."
 
 
 def listed(stage: str) -> list[str]:
-    """The modules' files for a stage of the start ("early", "late")."""
+    """The modules' files for a stage of the start ("early", "late", "shares", "idle")."""
     return read(LISTS + stage).decode().split()
 
 
