@@ -146,8 +146,9 @@ def _memory(path: str) -> dict[str, Any]:
         found = {
             "usage": _number(path, "memory", "memory.usage_in_bytes"),
             "max_usage": _number(path, "memory", "memory.max_usage_in_bytes"),
-            "failcnt": _number(path, "memory", "memory.failcnt"),
         }
+        if failures := _number(path, "memory", "memory.failcnt"):
+            found["failcnt"] = failures
     found["stats"] = stats
     found["limit"] = min(limit or memory_total(), memory_total())
     return found

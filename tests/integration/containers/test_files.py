@@ -119,6 +119,7 @@ def test_export_and_diff(box: Any) -> None:
         {"Path": "/etc/group", "Kind": 2},
         {"Path": "/etc/passwd", "Kind": 0},
         {"Path": "/new", "Kind": 1},
+        {"Path": "/vol", "Kind": 1},
     ]
     listed = names(box.export())
     assert "new" in listed and "bin/busybox" in listed
