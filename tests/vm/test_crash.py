@@ -143,9 +143,9 @@ def test_a_busy_engine(own: VM) -> None:
         return f"c{number}" if done.returncode == 0 else ""
 
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(make, number) for number in range(40)]
+        asked = [pool.submit(make, number) for number in range(16)]
         deadline = time.monotonic() + 60
-        while sum(each.done() for each in asked) < 8 and time.monotonic() < deadline:
+        while sum(each.done() for each in asked) < 6 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(own.status()["machine_pid"], signal.SIGKILL)
         for each in asked:
@@ -153,9 +153,9 @@ def test_a_busy_engine(own: VM) -> None:
         answered = {each.result() for each in asked if not each.cancelled()} - {""}
     wait_for(lambda: own.status()["state"] == "failed")
     own.cove("start", "--headless")
-    assert len(answered) >= 8
+    assert len(answered) >= 6
     found = states(own)
     assert answered <= set(found)
-    for name in sorted(found)[:5]:
+    for name in sorted(found)[-2:]:
         own.docker("start", "-a", name)
     own.docker("rm", *found)
