@@ -31,6 +31,24 @@ _LIMITS = (
     "MemorySwap",
     "NanoCpus",
 )
+# those that hold from the start of a container to its end
+_FIXED = (
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "CgroupParent",
+    "CpuCount",
+    "DeviceCgroupRules",
+    "DeviceRequests",
+    "Devices",
+    "Init",
+    "KernelMemory",
+    "KernelMemoryTCP",
+    "MemorySwappiness",
+    "Ulimits",
+)
 
 
 class Changer:
@@ -72,7 +90,7 @@ class Changer:
     async def update(self, reference: str, body: Json) -> list[str]:
         """Change limits and the restart policy; returns warnings. Raises BadRequest."""
         container = self._store.get(reference)
-        check_host_config(body)
+        check_host_config(body, "UpdateConfig")
         async with container.lock:
             if container.removing:
                 raise Conflict(
@@ -84,6 +102,11 @@ class Changer:
         return warnings
 
     async def _update(self, container: Container, body: Json) -> list[str]:
+        if body.get("IOMaximumIOps") or body.get("IOMaximumBandwidth"):
+            raise BadRequest(
+                "Invalid QoS settings: linux does not support "
+                "Maximum IO Bandwidth or Maximum IO IOps"
+            )
         host = dict(container.record.host_config)
         asked = {key: body[key] for key in _LIMITS if body.get(key)}
         for key in ("PidsLimit", "OomKillDisable"):
@@ -109,7 +132,13 @@ class Changer:
                 ) from error
         container.record.host_config = host
         await self._store.save(container, durable=True)
-        return warnings
+        if body.get("CpuPercent"):
+            warnings.append("linux does not support CPU percent. Percent discarded.")
+        return warnings + [
+            f"{key} can't be changed after the container was made. {key} discarded."
+            for key in _FIXED
+            if body.get(key)
+        ]
 
     def _check_policy(self, container: Container, policy: Json) -> None:
         if container.record.auto_remove and policy["Name"] != "no":

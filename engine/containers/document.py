@@ -137,21 +137,21 @@ def _check(document: Mapping[str, Any], shapes: Mapping[str, str], name: str) ->
                         raise _mismatch(text, f"{name}.{key}.{word}", "string")
 
 
-def _check_inside(document: Mapping[str, Any]) -> None:
+def _check_inside(document: Mapping[str, Any], owner: str) -> None:
     for key, shapes in _INSIDE.items():
         value = document.get(key)
         if isinstance(value, list):
             for number, one in enumerate(value):
-                _check(one, shapes, f".HostConfig.{key}.{number}")
+                _check(one, shapes, f"{owner}.{key}.{number}")
         elif value:
-            _check(value, shapes, f".HostConfig.{key}")
+            _check(value, shapes, f"{owner}.{key}")
     for number, request in enumerate(document.get("DeviceRequests") or ()):
         for place, group in enumerate(request.get("Capabilities") or ()):
             if not _fits(group, _WORDS):
-                name = f".HostConfig.DeviceRequests.{number}.Capabilities.{place}"
+                name = f"{owner}.DeviceRequests.{number}.Capabilities.{place}"
                 raise _mismatch(group, name, "[]string", field="")
     for number, mount in enumerate(document.get("Mounts") or ()):
-        name = f".HostConfig.Mounts.{number}"
+        name = f"{owner}.Mounts.{number}"
         for key, shapes in _MOUNT_OPTIONS.items():
             _check(mount.get(key) or {}, shapes, f"{name}.{key}")
         driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
@@ -161,12 +161,12 @@ def _check_inside(document: Mapping[str, Any]) -> None:
                 raise _mismatch(pair, f"{name}.TmpfsOptions.Options.{place}", "[]string", field="")
 
 
-def _check_size(size: Any) -> None:
+def _check_size(size: Any, owner: str) -> None:
     for number, value in enumerate(size or ()):
         if not _fits(value, _WHOLE) or value < 0:
             shown = f"number {value}" if _fits(value, _WHOLE) else _kind(value)
             raise BadRequest(
-                f"invalid JSON: json: cannot unmarshal {shown} into .HostConfig.ConsoleSize."
+                f"invalid JSON: json: cannot unmarshal {shown} into {owner}.ConsoleSize."
                 f"{number} of type uint"
             )
 
@@ -187,14 +187,14 @@ def check_config(document: Mapping[str, Any]) -> None:
         raise BadRequest("invalid JSON: NetworkingConfig.EndpointsConfig is not a map of maps")
 
 
-def check_host_config(document: Mapping[str, Any]) -> None:
+def check_host_config(document: Mapping[str, Any], owner: str = ".HostConfig") -> None:
     """Raises BadRequest when a field of a HostConfig (or of an update) has the wrong JSON type."""
-    _check(document, HOST_CONFIG, ".HostConfig")
-    _check_inside(document)
-    _check_size(document.get("ConsoleSize"))
+    _check(document, HOST_CONFIG, owner)
+    _check_inside(document, owner)
+    _check_size(document.get("ConsoleSize"), owner)
     for port, bindings in (document.get("PortBindings") or {}).items():
         if bindings is not None and not _fits(bindings, _MAPS):
-            raise _mismatch(bindings, ".HostConfig.PortBindings", "[]nat.PortBinding")
+            raise _mismatch(bindings, f"{owner}.PortBindings", "[]nat.PortBinding")
         escaped = port.replace("/", "~1")  # as in a JSON pointer
         for number, one in enumerate(bindings or ()):
-            _check(one, {_TEXT: "HostIp HostPort"}, f".HostConfig.PortBindings.{escaped}.{number}")
+            _check(one, {_TEXT: "HostIp HostPort"}, f"{owner}.PortBindings.{escaped}.{number}")

@@ -222,6 +222,19 @@ async def test_update_changes_limits_and_policy(world: Any) -> None:
         await world.containers.update(id, {"Memory": 1000})
 
 
+async def test_an_update_tells_what_it_cannot_change(world: Any) -> None:
+    id = await world.started()
+    found = await world.containers.update(id, {"Ulimits": [{"Name": "nofile"}], "CpuPercent": 3})
+    assert found == [
+        "linux does not support CPU percent. Percent discarded.",
+        "Ulimits can't be changed after the container was made. Ulimits discarded.",
+    ]
+    with pytest.raises(BadRequest, match="Invalid QoS settings"):
+        await world.containers.update(id, {"IOMaximumIOps": 5})
+    with pytest.raises(BadRequest, match=r"field UpdateConfig\.Memory of type int64"):
+        await world.containers.update(id, {"Memory": "x"})
+
+
 async def test_the_list_shows_an_id_once_the_name_is_gone(world: Any) -> None:
     id = await world.create("web")
     (row,) = await world.containers.list(Filters(), all=True)
