@@ -133,6 +133,7 @@ def measure(pid: int, root: Path, client: Client, options: argparse.Namespace) -
         client.call("POST", f"/containers/{id}/wait")
         client.call("DELETE", f"/containers/{id}")
 
+    run()  # the first of all loads what later ones find in memory
     states = [one["State"] for one in client.call("GET", "/containers/json?all=1")]
     running = states.count("running")
     idle = idle_share(pid, options.idle)
