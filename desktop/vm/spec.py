@@ -17,6 +17,9 @@ GUEST_ADDRESS = "10.0.2.15"
 # translated again: with 32 MB that happened 17 times and doubled the processor time of a start.
 # QEMU takes the memory as it fills it.
 TCG = "tcg,thread=multi,tb-size=256"
+# Both promise that moving bytes one by one ("rep movsb") is quick; emulated, it's the slowest way.
+# Without them a start takes 200 million instructions less of 1800.
+TCG_CPU = "max,-erms,-fsrm"
 _CONSOLES = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
 
@@ -74,7 +77,7 @@ def arguments(plan: Plan) -> list[str]:
 def _machine(plan: Plan) -> list[str]:
     machine = "virt" if plan.image.architecture == "aarch64" else "q35,hpet=off"
     accel, cpu = {
-        Accel.TCG: (TCG, "max"),
+        Accel.TCG: (TCG, TCG_CPU),
         Accel.KVM: ("kvm", "host"),
         Accel.HVF: ("hvf", "host"),
     }[plan.accel]

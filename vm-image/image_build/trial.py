@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 import re
 import shutil
 import socket
@@ -196,10 +195,10 @@ def arguments(
     """QEMU's command line for the image, with the devices that the agent gives it."""
     manifest = json.loads((image / "manifest.json").read_text())
     machine, console = MACHINES[manifest["arch"]]
-    native = manifest["arch"] == platform.machine()
+    processor = "max,-erms,-fsrm" if manifest["arch"] == "x86_64" else "cortex-a72"
     argv = [
         f"qemu-system-{manifest['arch']}", "-M", machine, "-smp", "2", "-m", "1024M",
-        "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max" if native else "cortex-a72",
+        "-accel", "tcg,thread=multi,tb-size=256", "-cpu", processor,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-serial", f"file:{folder}/console.log", "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),
