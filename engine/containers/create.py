@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import socket
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from engine.containers.config import command_of, complete_config, complete_host_config
@@ -21,6 +20,7 @@ from engine.containers.store import Store
 from engine.containers.validate import check_create, check_link
 from engine.errors import BadRequest, EngineError, NotFound
 from engine.images.model import Image
+from engine.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import BadRequest
 from engine.runtime.resources import DeviceRate, DeviceWeight, Resources
+from engine.values import dataclass
 
 MINIMUM_MEMORY = 6 << 20
 

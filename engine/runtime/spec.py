@@ -4,7 +4,6 @@ The defaults are Docker's; the document's shape is the OCI runtime spec, version
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import BadRequest
@@ -15,6 +14,7 @@ from engine.runtime.process import oci_user
 from engine.runtime.resources import Resources
 from engine.runtime.resources import to_oci as oci_resources
 from engine.runtime.users import User
+from engine.values import dataclass, field
 
 PRIVATE = "private"
 HOST = "host"

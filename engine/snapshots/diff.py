@@ -11,11 +11,11 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from engine.linux.libc import open_in_root
+from engine.values import dataclass
 
 _CHUNK = 1 << 20
 _BLOCK = 512
