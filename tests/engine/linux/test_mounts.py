@@ -1,6 +1,5 @@
 """Mount options and the mount table."""
 
-
 import pytest
 
 from engine.linux import mounts
