@@ -91,6 +91,10 @@ class Transport(paramiko.Transport):
             if time.monotonic() > deadline:
                 close(channel)
                 raise paramiko.SSHException(f"no answer within {OPEN_SECONDS:.0f} s")
+        # A transport that ends sets the events of all its channels after it let go of those it
+        # knew: a channel opened in between would be one that nobody ends.
+        if not self.is_active():
+            raise self.get_exception() or paramiko.SSHException("the connection ended")
         if inner._channels.get(channel.chanid) is None:
             raise self.get_exception() or paramiko.SSHException("the guest refused it")
         return channel

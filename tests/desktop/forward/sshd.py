@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import paramiko
@@ -47,9 +48,9 @@ class Sshd:
 
     def drop(self) -> None:
         """End every connection, as a killed sshd does."""
-        for transport in self.transports:
+        dropped, self.transports = self.transports, []
+        for transport in dropped:
             transport.close()
-        self.transports.clear()
 
     def _accept(self) -> None:
         while True:
@@ -78,7 +79,8 @@ def _behave(channel: paramiko.Channel) -> None:
     try:
         _play(channel)
     except (OSError, EOFError, paramiko.SSHException):
-        channel.close()
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            channel.close()
 
 
 def _play(channel: paramiko.Channel) -> None:
