@@ -19,6 +19,8 @@ POLL = 0.02
 # A kernel under KVM prints within a fraction of this; silence means that it hangs.
 SILENCE_SECONDS = 3.0
 ENGINE_GRACE = 20.0
+# On a busy computer the first handshake with the guest's sshd may take longer than either waits.
+LINK_TRIES = 3
 
 
 class Link(Protocol):
@@ -77,7 +79,7 @@ class Boot:
                 self._read()
                 if self._spoke and opening is None and self._met("sshd"):
                     waiting_for_engine()
-                    opening = asyncio.create_task(self._link.open(port), name="open the link")
+                    opening = asyncio.create_task(self._open(port), name="open the link")
                 if opening is not None and opening.done():
                     opening.result()
                     if self._engine_ready and await self._link.engine_answers():
@@ -90,6 +92,14 @@ class Boot:
                 opening.cancel()
                 with suppress(asyncio.CancelledError, Failure):
                     await opening
+
+    async def _open(self, port: int) -> None:
+        for left in reversed(range(LINK_TRIES)):
+            try:
+                return await self._link.open(port)
+            except Failure:
+                if not left:
+                    raise
 
     def _met(self, name: str) -> bool:
         return any(
