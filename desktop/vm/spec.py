@@ -92,6 +92,8 @@ def _machine(plan: Plan) -> list[str]:
 def _boot(plan: Plan) -> list[str]:
     console = _CONSOLES[plan.image.architecture]
     words = f"{plan.image.cmdline} console={console}".strip()
+    if plan.accel is Accel.TCG:
+        words += " mitigations=off"  # an emulated processor doesn't speculate
     blobs = [
         word
         for name, path in sorted(plan.blobs.items())
