@@ -29,6 +29,8 @@ from desktop.ui.widgets.panes import (
 from desktop.ui.widgets.rows import RowList
 from desktop.ui.widgets.states import Banner, EmptyState, Skeleton
 
+FIRST_SELECTION_MS = 20
+
 
 class ListPage(QWidget):
     """A page with a list and an inspector. Subclasses fill `toolbar`, `choices` and `refresh`."""
@@ -208,9 +210,15 @@ class ListPage(QWidget):
         if self._kept and self.view.choose(self._kept):
             return
         if not self._kept:
-            first = next((i for n, i in enumerate(self.model.items) if self._can_select(n)), None)
-            if first is not None:
-                self.view.choose(first.key)
+            # The list is painted before the inspector fills: each is a turn of its own.
+            QTimer.singleShot(FIRST_SELECTION_MS, self, self._select_first)
+
+    def _select_first(self) -> None:
+        if self._kept or self.view.chosen():
+            return
+        first = next((i for n, i in enumerate(self.model.items) if self._can_select(n)), None)
+        if first is not None:
+            self.view.choose(first.key)
 
     def _can_select(self, row: int) -> bool:
         return bool(self.model.flags(self.model.index(row)) & Qt.ItemFlag.ItemIsSelectable)
