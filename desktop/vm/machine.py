@@ -23,6 +23,9 @@ from desktop.vm.states import Progress, State
 POWERDOWN_SECONDS = 40.0
 QUIT_SECONDS = 5.0
 FAILED_POWERDOWN_SECONDS = 8.0
+# Emulated processors trip now and then over code that the kernel patches at its start (an int3 in
+# sched_clock_cpu), sometimes twice in a row; a start that goes wrong so costs four seconds.
+KERNEL_CRASHES = 4
 # A sound KVM on a busy host may be silent that long too: try again another day.
 SILENCE_VERDICT_SECONDS = 86400.0
 P = ParamSpec("P")
@@ -245,11 +248,11 @@ class Machine:
         self._set(State.RUNNING)
 
     async def _boot_until_it_works(self, prepared: Prepared) -> None:
-        """Boot; fall back from a broken KVM once, repeat once after a crash of the kernel."""
+        """Boot; fall back from a broken KVM once, repeat after crashes of the kernel."""
         verdicts = self._home.accelerator_verdict
         choice = accel.choose(prepared.qemu_version, verdicts)
         self._choose(choice)
-        crashed = False
+        crashes = 0
         while True:
             try:
                 await self._boot(prepared, choice)
@@ -260,8 +263,8 @@ class Machine:
                 seconds: float | None = SILENCE_VERDICT_SECONDS
             except Died as died:
                 await self._discard("")
-                if died.oops and not crashed:
-                    crashed = True
+                if died.oops and crashes < KERNEL_CRASHES:
+                    crashes += 1
                     self._tell(f'The VM\'s kernel crashed ("{died.oops}"); it was started again.')
                     self._again()
                     continue

@@ -159,17 +159,18 @@ async def test_qemu_that_refuses_its_arguments(bench: Bench) -> None:
     assert "code 1" in caught.value.why
 
 
-async def test_a_kernel_that_crashes_is_started_again_once(bench: Bench) -> None:
+async def test_a_kernel_that_crashes_is_started_again(bench: Bench) -> None:
     bench.play("line:Oops: int3: 0000\nwait:0.05\nexit:0", again=BOOTS)
     await bench.machine.start(SETTINGS)
     assert bench.machine.state is State.RUNNING
     assert "started again" in bench.machine.notices[0]
 
 
-async def test_a_kernel_that_crashes_twice_is_told(bench: Bench) -> None:
+async def test_a_kernel_that_crashes_at_each_start_is_told(bench: Bench) -> None:
     bench.play("line:Kernel panic - not syncing: x\nwait:0.05\nexit:0")
     with pytest.raises(Failure, match="Kernel panic"):
         await bench.machine.start(SETTINGS)
+    assert len(bench.machine.notices) == machine.KERNEL_CRASHES
 
 
 async def test_kvm_that_dies_gives_way_to_emulation(
