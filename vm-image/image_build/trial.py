@@ -22,6 +22,8 @@ MACHINES = {
     "x86_64": ("q35,hpet=off", "ttyS0"),
     "aarch64": ("virt,gic-version=3", "ttyAMA0"),
 }
+# How often QEMU is begun at most, and how long PID 1 may say nothing, in seconds.
+STARTS, SILENCE = 5, 60.0
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,22 @@ def arguments(
     return argv
 
 
+def _started(argv: Sequence[str], console: Path) -> subprocess.Popen[bytes]:
+    """QEMU once PID 1 spoke, or ended, or stayed silent; begun again after the crash that
+    emulated processors now and then cause while the kernel patches its own code.
+    """
+    for left in reversed(range(STARTS)):
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+        until = time.monotonic() + SILENCE
+        while process.poll() is None and time.monotonic() < until:
+            if b"cove: kernel" in console.read_bytes():
+                return process
+            time.sleep(0.02)
+        if process.poll() is None or not left or b"Oops: int3" not in console.read_bytes():
+            return process
+    raise AssertionError("unreachable")
+
+
 @contextlib.contextmanager
 def booted(
     architecture: str,
@@ -248,7 +266,7 @@ def booted(
         (folder / "console.log").touch()
         argv = arguments(out / architecture, folder, port, data=data, share=share, words=words)
         began = time.monotonic()
-        process = subprocess.Popen([*argv, *extra], stdin=subprocess.DEVNULL)
+        process = _started([*argv, *extra], folder / "console.log")
         yield Trial(folder, process, port, began, show=show)
     finally:
         if process is not None:
