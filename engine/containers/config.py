@@ -4,24 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.containers.record import Json
+from engine.runtime.defaults import MASKED_PATHS, READONLY_PATHS
 
 SHM_SIZE = 64 << 20
-
-MASKED_PATHS = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-]
-READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 _CONFIG: Json = {
     "Hostname": "",
@@ -248,4 +233,4 @@ def _complete_paths(host: Json, asked: Mapping[str, Any]) -> None:
         host["MaskedPaths"], host["ReadonlyPaths"] = None, None
         return
     for key, default in (("MaskedPaths", MASKED_PATHS), ("ReadonlyPaths", READONLY_PATHS)):
-        host[key] = default if asked.get(key) is None else asked[key]
+        host[key] = list(default) if asked.get(key) is None else asked[key]
