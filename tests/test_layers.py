@@ -35,6 +35,7 @@ ENGINE = {
     "system": LOW,
     "about": LOW | {"system"},
     "containers": STORAGE | {"containers", "images", "volumes", "networks", "runtime"},
+    "builder": STORAGE | {"builder", "images", "volumes", "networks", "runtime"},
     "api": BASE | {"api"},
     "daemon": None,
     "__main__": None,

@@ -1,0 +1,1 @@
+"""The Dockerfile builder: parser, instructions, stages, graph, solver. Nothing here knows HTTP."""
