@@ -21,6 +21,7 @@ from engine.api import (
     containers_io,
     distribution,
     exec,
+    image_layers,
     images,
     networks,
     system,
@@ -113,6 +114,7 @@ class Daemon:
         yield from containers_files.routes(self.containers.rooms)
         yield from exec.routes(self.containers.execs)
         yield from images.routes(service)
+        yield from image_layers.routes(service)
         yield from auth.routes(service)
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)

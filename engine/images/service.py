@@ -4,7 +4,7 @@ import errno
 import shutil
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.filters import Filters
@@ -14,6 +14,9 @@ from engine.images.removal import Removed
 from engine.images.store import Store
 from engine.images.streams import Progress
 from engine.registry.platforms import Platform
+
+if TYPE_CHECKING:
+    from engine.images.inside.browser import Browser
 
 Work = Coroutine[Any, Any, None]
 
@@ -52,6 +55,12 @@ class Service:
         """The layers' folders, top first."""
         layers = self._store.snapshots.layers
         return [layers.diff(chain_id) for chain_id in reversed(image.chain_ids)]
+
+    def browse(self, name: str) -> "Browser":
+        """An image from inside. Raises NotFound."""
+        from engine.images.inside.browser import Browser
+
+        return Browser(self._store, self.resolve(name))
 
     async def tag(self, name: str, repository: str, tag: str) -> None:
         """See Store.tag."""
