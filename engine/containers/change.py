@@ -7,7 +7,6 @@ from engine.containers import limits
 from engine.containers.container import Container
 from engine.containers.document import check_host_config
 from engine.containers.endpoints import document_of, endpoint_config
-from engine.containers.files import resolv_text, write_in_place
 from engine.containers.names import check_name
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.record import Json
@@ -15,6 +14,7 @@ from engine.containers.store import Store
 from engine.containers.validate import check_policy
 from engine.errors import BadRequest, Conflict, EngineError, Forbidden
 from engine.networks import EndpointConfig, Network, Sandbox
+from engine.networks.files import resolv_text, write_in_place
 
 # The fields of an update that change limits; the others of a HostConfig can't change.
 _LIMITS = (

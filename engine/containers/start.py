@@ -12,7 +12,6 @@ from pathlib import Path
 from engine.containers.assemble import joined, spec_inputs
 from engine.containers.container import Container, Ended
 from engine.containers.endpoints import sandbox_request
-from engine.containers.files import host_entries, hosts_text, resolv_text, write_in_place
 from engine.containers.links import link_environment, links_of
 from engine.containers.logopts import parse_size
 from engine.containers.neighbours import Neighbours, Settings
@@ -26,6 +25,7 @@ from engine.errors import EngineError, NotFound
 from engine.linux import mounts
 from engine.linux.mounts import Mount
 from engine.networks import HOST_NAMES, Sandbox
+from engine.networks.files import host_entries, hosts_text, resolv_text, write_in_place
 from engine.runtime import spec, users
 from engine.runtime.bundle import Bundle, RuntimeFailure
 from engine.runtime.users import User

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from engine.containers.clock import human
 from engine.containers.detach import DEFAULT, DetachWatch, parse_keys
 from engine.containers.endpoints import asked_endpoints, exposed_ports, port_requests
-from engine.containers.files import host_entries, hosts_text, resolv_text
 from engine.containers.links import Link, link_environment
 from engine.containers.names import check_name, new_id, random_name
 from engine.containers.paths import resolve_in
@@ -27,6 +26,7 @@ from engine.containers.shares import Shares
 from engine.containers.signals import parse_signal, stop_signal
 from engine.containers.words import command_text, status_text
 from engine.errors import BadRequest, EngineError, Unsupported
+from engine.networks.files import host_entries, hosts_text, resolv_text
 
 SHARES = Shares(Path("/run/engine.sock"))
 SECOND = 1_000_000_000
