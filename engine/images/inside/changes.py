@@ -125,4 +125,4 @@ def _size(folder: Folder, name: str, place: Place) -> int:
     if not stat.S_ISDIR(status.st_mode):
         return 0
     below = child(folder, name)
-    return sum(_size(below, each, found) for each, found in names(below).items())
+    return sum(_size(below, each, part.below(each)) for each, part in names(below).items())

@@ -4,6 +4,7 @@ A path is walked part by part and never through a link: what a link names inside
 nothing about the machine that looks at it.
 """
 
+import heapq
 import os
 import stat
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ class Place:
 
     layer: int
     full: str
+
+    def below(self, name: str) -> "Place":
+        """The file `name` of this folder."""
+        return Place(self.layer, f"{self.full}/{name}")
 
 
 # The folders that one folder of the image is made of, the highest layer first.
@@ -62,8 +67,9 @@ class Tree:
         """
         base = "".join(f"/{part}" for part in parts_of(path))
         known = names(self.folder(path))
-        wanted = sorted(name for name in known if name > after)[:limit]
-        return [self._entry(known[name], f"{base}/{name}") for name in wanted], len(known)
+        wanted = heapq.nsmallest(limit, (name for name in known if name > after))
+        found = [(name, known[name].below(name)) for name in wanted]
+        return [self._entry(place, f"{base}/{name}") for name, place in found], len(known)
 
     @staticmethod
     def _entry(place: Place, path: str) -> Entry:
@@ -115,7 +121,7 @@ def child(folder: Folder, name: str) -> Folder:
 
 
 def names(folder: Folder) -> dict[str, Place]:
-    """Every visible name of a folder with the place that shows it."""
+    """Every visible name of a folder, with the part of the folder that shows it."""
     found: dict[str, Place] = {}
     gone: set[str] = set()
     for place in folder:
@@ -126,7 +132,7 @@ def names(folder: Folder) -> dict[str, Place]:
                 if _is_gone(entry):
                     gone.add(entry.name)
                 else:
-                    found[entry.name] = Place(place.layer, entry.path)
+                    found[entry.name] = place
     return found
 
 
