@@ -11,6 +11,7 @@ from engine.api.http import (
     StreamResponse,
     created,
     encode,
+    encoded_response,
     json_response,
     no_content,
 )
@@ -70,6 +71,7 @@ class Backend(Protocol):
     async def list(
         self, filters: Filters, *, all: bool = False, limit: int = 0, size: bool = False
     ) -> Sequence[Document]: ...
+    def listed(self, filters: Filters, *, all: bool, limit: int) -> str: ...
     async def inspect(self, reference: str, *, size: bool = False) -> Document: ...
     async def prune(self, filters: Filters) -> Pruned: ...
     async def commit(
@@ -188,13 +190,11 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def listing(request: Request) -> Answer:
         query = request.query
-        rows = await backend.list(
-            Filters.parse(query.get("filters")),
-            all=query.flag("all"),
-            limit=query.integer("limit", 0),
-            size=query.flag("size"),
-        )
-        return json_response(rows)
+        filters = Filters.parse(query.get("filters"))
+        every, limit = query.flag("all"), query.integer("limit", 0)
+        if query.flag("size"):
+            return json_response(await backend.list(filters, all=every, limit=limit, size=True))
+        return encoded_response(backend.listed(filters, all=every, limit=limit))
 
     async def inspect(request: Request) -> Answer:
         document = await backend.inspect(request.params["id"], size=request.query.flag("size"))

@@ -44,6 +44,11 @@ def json_response(value: Any, status: int = 200) -> Response:
     return Response(status, encode(value), _JSON)
 
 
+def encoded_response(text: str) -> Response:
+    """An answer whose JSON is there already."""
+    return Response(200, text.encode(errors="replace") + b"\n", _JSON)
+
+
 def created(value: Any) -> Response:
     """201 with a JSON body."""
     return json_response(value, 201)

@@ -20,12 +20,29 @@ class Ended:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A container's row of the list as it was encoded last, but for the words of its age.
+
+    `revision`, `sandbox`, `status` and `around` (its image's and networks' ids) tell whether it
+    still holds.
+    """
+
+    revision: int
+    sandbox: Sandbox | None
+    status: Status
+    around: tuple[object, ...]
+    before: str
+    after: str
+
+
 @dataclass
 class Container:
     """A container; `lock` guards every change of its state, one at a time.
 
     `ended` is set while no process runs. `exits` and `removals` are the waits under way;
-    `pending` are attached clients of a container that hasn't started yet.
+    `pending` are attached clients of a container that hasn't started yet. `revision` counts the
+    times that the record was written.
     """
 
     record: Record
@@ -43,6 +60,8 @@ class Container:
     removing: bool = False
     exec_ids: set[str] = field(default_factory=set)
     health: "Health | None" = None
+    revision: int = 0
+    row: Row | None = None
 
     def __post_init__(self) -> None:
         if self.record.state.status not in LIVE:

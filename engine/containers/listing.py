@@ -1,17 +1,12 @@
-"""The list of containers: Docker's filters, and the rows of `GET /containers/json`."""
+"""Which containers a list shows: Docker's filters, the order, the limit."""
 
 import re
 from collections.abc import Callable, Iterable
 
 from engine.containers.container import Container
-from engine.containers.endpoints import (
-    exposed_ports,
-    networks_document,
-    port_requests,
-    ports_list,
-)
-from engine.containers.record import Json, Record, Status
-from engine.containers.words import command_text, status_text
+from engine.containers.endpoints import exposed_ports, port_requests
+from engine.containers.record import Status
+from engine.containers.rows import health_of
 from engine.errors import BadRequest, NotFound
 from engine.filters import Filters
 
@@ -42,11 +37,6 @@ _PORT_FILTER = re.compile(r"^(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?$")
 Matcher = Callable[[Container], bool]
 
 
-def health_of(container: Container) -> str:
-    """`starting`, `healthy`, `unhealthy`, or `none` without a check."""
-    return container.health.status if container.health else "none"
-
-
 def _exit_codes(filters: Filters) -> frozenset[int]:
     codes = set()
     for text in filters.values("exited"):
@@ -69,7 +59,7 @@ def _ports(filters: Filters, key: str) -> frozenset[str]:
 
 
 def _published(container: Container) -> set[str]:
-    asked = port_requests(container.record.host_config["PortBindings"])
+    asked = port_requests(container.record.host_config["PortBindings"] or {})
     found = {f"{one.host_port_start}/{one.protocol}" for one in asked if one.host_port_start}
     if container.sandbox:
         for key, places in container.sandbox.ports.items():
@@ -127,7 +117,7 @@ def _volume(container: Container, wanted: list[str]) -> bool:
 
 
 class Listing:
-    """Selects and shows containers; `image_ids` says which images an ancestor filter means."""
+    """Selects containers; `image_ids` says which images an ancestor filter means."""
 
     def __init__(
         self,
@@ -177,35 +167,6 @@ class Listing:
             return self._network_id(name) or name
         except NotFound:
             return name
-
-    def _image_name(self, record: Record) -> str:
-        """The name it was created with, as long as that still means the same image."""
-        name = str(record.config["Image"])
-        return name if record.image_id in self._image_ids(name) else record.image_id
-
-    def row(self, container: Container) -> Json:
-        """One entry of the list, without sizes."""
-        record = container.record
-        host: Json = {"NetworkMode": record.network_mode}
-        if record.host_config.get("Annotations"):
-            host["Annotations"] = record.host_config["Annotations"]
-        return {
-            "Id": record.id,
-            "Names": [f"/{record.name}"],
-            "Image": self._image_name(record),
-            "ImageID": record.image_id,
-            "Command": command_text(record),
-            "Created": record.created // 1_000_000_000,
-            "Ports": ports_list(record, container.sandbox),
-            "Labels": record.labels,
-            "State": str(record.state.status),
-            "Status": status_text(record, health_of(container)),
-            "HostConfig": host,
-            "NetworkSettings": {
-                "Networks": networks_document(record, container.sandbox, self._network_id)
-            },
-            "Mounts": [point.to_api() for point in record.mounts],
-        }
 
 
 def _matches(container: Container, matchers: list[Matcher]) -> bool:

@@ -82,6 +82,7 @@ class Store:
 
     async def save(self, container: Container, *, durable: bool = False) -> None:
         """Write the record; `durable` survives loss of power, otherwise only the engine's death."""
+        container.revision += 1
         await self._database.put(KIND, container.id, container.record.to_json(), durable)
 
     async def save_state(self, container: Container) -> None:

@@ -24,6 +24,7 @@ from engine.containers.record import Json, Status
 from engine.containers.restore import Restorer
 from engine.containers.room import Rooms
 from engine.containers.rootfs import Roots
+from engine.containers.rows import Rows
 from engine.containers.start import Starter
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
@@ -32,8 +33,6 @@ from engine.filters import Filters
 from engine.linux.placement import spread_below
 from engine.runtime import top
 from engine.runtime.logs import LogLine
-
-Rows = list[Json]
 
 
 class Containers:
@@ -62,6 +61,7 @@ class Containers:
         life.health_start, life.health_stop = monitor.start, monitor.stop
         self._changer = changer = Changer(store, neighbours, settings)
         self._listing = Listing(store.get, self._image_ids, self._network_id)
+        self._rows = Rows(self._image_ids, self._network_id)
         self.create = Creator(store, roots, neighbours, settings).create
         self.start, self.stop, self.kill, self.restart = (
             life.start,
@@ -140,16 +140,20 @@ class Containers:
 
     async def list(
         self, filters: Filters, *, all: bool = False, limit: int = 0, size: bool = False
-    ) -> Rows:
+    ) -> Sequence[Json]:
         """Rows of the list. Raises BadRequest, NotFound."""
         chosen = self._listing.select(self.store, filters, all=all, limit=limit)
-        rows = [self._listing.row(one) for one in chosen]
+        rows = [self._rows.document(one) for one in chosen]
         if size:
             for row, one in zip(rows, chosen, strict=True):
                 row.update(await self._sizes(one))
         return rows
 
-    async def usage(self) -> Rows:
+    def listed(self, filters: Filters, *, all: bool, limit: int) -> str:
+        """The list without sizes, as JSON. Raises BadRequest, NotFound."""
+        return self._rows.text(self._listing.select(self.store, filters, all=all, limit=limit))
+
+    async def usage(self) -> Sequence[Json]:
         """The rows of `docker system df`."""
         return await self.list(Filters(), all=True, size=True)
 
