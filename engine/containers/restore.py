@@ -18,9 +18,12 @@ from engine.containers.start import bundle_of
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.networks import Sandbox, SandboxRequest
+from engine.values import dataclass
 
 _log = logging.getLogger(__name__)
 LOST = 137
+# repairs and starts at a time: clients wait behind them for threads and for the kernel
+_TURNS = 4
 
 
 class Restorer:
@@ -41,21 +44,24 @@ class Restorer:
         self._neighbours = neighbours
         self._settings = settings
         self._tasks = tasks
+        self._turns = asyncio.Semaphore(_TURNS)
 
     async def restore(self) -> None:
-        """Adopt, repair, sweep; restart policies are then obeyed in the background."""
-        await self._sweep()
+        """Learn what runs; on return everything shows as it is.
+
+        What an earlier engine left to repair is repaired behind; a container in repair is locked,
+        so that acts on it wait. Restart policies are obeyed in the background, too.
+        """
+        strays = await self._survey()
         suspects = [one for one in self._store if _may_run(one)]
         await asyncio.gather(*(self._take_back(one) for one in suspects))
         live = [one for one in suspects if one.running is not None]
         await self._neighbours.networks.restore(list(_sandboxes(live)))
-        for container in suspects:
-            if container.running is None:
-                await self._tidy(container)
         for container in live:
             self._lifecycle.watch(container)
+        await self._repair_all([one for one in suspects if one.running is None], strays)
         for container in self._lifecycle.restarts_at_boot():
-            self._tasks.spawn(self._lifecycle.boot(container), f"start {container.id[:12]}")
+            self._tasks.spawn(self._boot(container), f"start {container.id[:12]}")
         for container in self._store:
             if container.record.auto_remove and not container.live:
                 if container.record.state.started_at:
@@ -63,19 +69,15 @@ class Restorer:
 
     async def _take_back(self, container: Container) -> None:
         record, state = container.record, container.record.state
-        bundle = bundle_of(record, self._settings.folder, {})
         if state.starting:
-            await self._undo_start(container)
-            if state.boot != self._settings.boot:
-                # the machine went down: how far the start had come was not on the disk yet
-                state.started_at = state.started_at or record.created
-                self._lost(container)
+            self._start_undone(container)
             return
         if state.status is Status.RESTARTING:
             state.status = Status.EXITED
             return
         running = None
         try:
+            bundle = bundle_of(record, self._settings.folder, {})
             running = await self._neighbours.runtime.adopt(bundle)
         except Exception as error:
             _log.error("taking back %s: %s", record.name, error, exc_info=error)
@@ -86,13 +88,15 @@ class Restorer:
         container.sandbox = Sandbox.from_record(record.sandbox) if record.sandbox else None
         container.ended.clear()
 
-    async def _undo_start(self, container: Container) -> None:
-        """A start was never told as done: end whatever of it there is."""
-        with contextlib.suppress(Exception):
-            await self._neighbours.runtime.delete(container.id)
+    def _start_undone(self, container: Container) -> None:
+        """A start was never told as done: whatever of it there is will be ended."""
         state = container.record.state
         state.starting, state.pid = False, 0
-        if state.status in LIVE:
+        if state.boot != self._settings.boot:
+            # the machine went down: how far the start had come was not on the disk yet
+            state.started_at = state.started_at or container.record.created
+            self._lost(container)
+        elif state.status in LIVE:
             self._lost(container)
         container.record.sandbox = None
 
@@ -103,48 +107,77 @@ class Restorer:
         container.record.sandbox = None
         container.ended.set()
 
-    async def _tidy(self, container: Container) -> None:
-        for step in (
-            self._neighbours.runtime.delete(container.id),
-            self._neighbours.networks.close(container.id),
-            self._store.save(container),
-        ):
-            try:
-                await step
-            except Exception as error:
-                _log.warning("tidying %s: %s", container.name, error)
-        self._roots.unmount(container.id)
+    async def _boot(self, container: Container) -> None:
+        async with self._turns:
+            await self._lifecycle.boot(container)
 
     async def _drop(self, container: Container) -> None:
         with contextlib.suppress(Exception):
             await self._lifecycle.remove(container.id, force=True, volumes=True)
 
-    async def _sweep(self) -> None:
-        """Files without a record are of a create or remove that was cut short, and the reverse."""
+    # -- what is left to repair ----------------------------------------------------------------
+
+    async def _survey(self) -> "_Strays":
+        """What has no record, and the reverse: of a create or remove that was cut short.
+
+        Records without their files are forgotten at once.
+        """
         known = {container.id for container in self._store}
         folders = await asyncio.to_thread(_folders, self._settings.folder)
         snapshots = self._neighbours.snapshots
-        keys = await asyncio.to_thread(lambda: set(snapshots.keys()))
+        keys = await asyncio.to_thread(lambda: {key for key in snapshots.keys() if _is_id(key)})
         for container in self._store:
             if container.id not in folders or container.id not in keys:
                 _log.warning("container %s has lost its files: removed", container.name)
                 await self._store.forget(container)
-        # an end was written down, but the engine was killed before it had cleaned up
+        left = self._neighbours.runtime.known()
+        mounted = await asyncio.to_thread(self._roots.mounted)
+        # an end may be written down, but the engine was killed before it had cleaned up
         ended = {container.id for container in self._store if not _may_run(container)}
-        for id in self._neighbours.runtime.known() - (known - ended):
-            await self._neighbours.runtime.delete(id)  # its network goes with networks.restore()
-        # killed between the end's record and the unmounting, which may take long
-        for id in ended & await asyncio.to_thread(self._roots.mounted):
-            container = self._store.get(id)
-            container.unmounting = self._tasks.spawn(
-                asyncio.to_thread(self._roots.clear, id), f"unmount {id[:12]}"
-            )
-        for id in folders - known:
-            self._roots.clear(id)
+        return _Strays(left - known, folders - known, keys - known, ended & (left | mounted))
+
+    async def _repair_all(self, over: list[Container], strays: "_Strays") -> None:
+        for container in [*over, *map(self._store.get, strays.ended)]:
+            await container.lock.acquire()  # nobody has it yet
+            self._tasks.spawn(self._repair(container), f"repair {container.id[:12]}")
+        self._tasks.spawn(self._sweep(strays), "sweep")
+
+    async def _repair(self, container: Container) -> None:
+        """End what is left of a run that is over, and write down that it is; unlocks it."""
+        try:
+            async with self._turns:
+                for step in (
+                    self._neighbours.runtime.delete(container.id),
+                    self._neighbours.networks.close(container.id),
+                    self._store.save(container),
+                    asyncio.to_thread(self._roots.clear, container.id),
+                ):
+                    try:
+                        await step
+                    except Exception as error:
+                        _log.warning("repairing %s: %s", container.name, error)
+        finally:
+            container.lock.release()
+
+    async def _sweep(self, strays: "_Strays") -> None:
+        """Take away what belongs to no record."""
+        for id in strays.processes:
+            await self._neighbours.runtime.delete(id)  # its network went with networks.restore()
+        for id in strays.folders:
+            await asyncio.to_thread(self._roots.clear, id)
             await asyncio.to_thread(shutil.rmtree, self._settings.folder / id, ignore_errors=True)
-        for key in keys - known:
-            if _is_id(key):
-                await snapshots.remove(key)
+        for id in strays.snapshots:
+            await self._neighbours.snapshots.remove(id)
+
+
+@dataclass(frozen=True)
+class _Strays:
+    """Ids: left by nobody known, but for `ended`, which are known and should have left nothing."""
+
+    processes: set[str]
+    folders: set[str]
+    snapshots: set[str]
+    ended: set[str]
 
 
 def _is_id(text: str) -> bool:

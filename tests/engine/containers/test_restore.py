@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 
@@ -48,7 +49,30 @@ async def test_half_a_start_is_undone(world: Any) -> None:
     world.database.records[id]["state"]["starting"] = True
     await next_engine(world)
     assert world.state(id).status == "created"
-    assert ("delete", id) in world.runtime.calls
+    await world.containers.start(id)  # waits for what is being undone
+    assert [call[0] for call in world.runtime.calls] == ["delete", "create", "start"]
+
+
+async def test_the_api_need_not_wait_for_repairs(world: Any) -> None:
+    ids = [await world.started(f"c{number}") for number in range(6)]
+    gate = asyncio.Event()
+    busy: list[str] = []
+
+    async def delete(id: str) -> None:
+        busy.append(id)
+        await gate.wait()
+
+    world.runtime.delete = delete
+    await next_engine(world)
+    assert {world.state(id).status for id in ids} == {"exited"}
+    await world.until(lambda: busy)
+    starting = asyncio.create_task(world.containers.start(ids[0]))
+    await asyncio.sleep(0.01)
+    assert len(busy) < len(ids) and not starting.done()
+    gate.set()
+    await starting
+    await world.until(lambda: set(busy) == set(ids))
+    assert world.database.records[ids[-1]]["state"]["exit_code"] == 137
 
 
 async def test_half_a_create_and_half_a_removal_are_swept(world: Any) -> None:
@@ -59,6 +83,7 @@ async def test_half_a_create_and_half_a_removal_are_swept(world: Any) -> None:
     gone = await world.create()
     world.snapshots.held.discard(gone)
     await next_engine(world)
+    await world.until(lambda: lost not in world.snapshots.held)
     assert not (world.settings.folder / lost).exists()
     assert world.snapshots.held == {id, "some-builder-key"}
     assert world.containers.store.find(gone) is None
