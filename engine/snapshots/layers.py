@@ -10,7 +10,6 @@ import ctypes
 import itertools
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from engine.content import digest as digests
 from engine.linux.libc import libc
 from engine.linux.placement import spread_below
+from engine.linux.removal import remove_tree
 from engine.values import dataclass
 
 _NEW = ".new-"
@@ -63,7 +63,7 @@ class Layers:
         for folder in self.root.iterdir():
             layer = None if folder.name.startswith(_NEW) else self._read(folder)
             if layer is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
                 continue
             self._committed[layer.chain_id] = layer
             shorts.add(layer.short)
@@ -110,7 +110,7 @@ class Layers:
 
     def discard(self, folder: Path) -> None:
         """Throw a begun layer away."""
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
     def commit(
         self, folder: Path, chain_id: str, diff_id: str, size: int, entries: int
@@ -149,7 +149,7 @@ class Layers:
             grave = self.root / f"{_NEW}{os.getpid()}-{next(self._count)}"
             os.rename(self.root / digests.hexadecimal(chain_id), grave)
             (self.links / layer.short).unlink(missing_ok=True)
-        shutil.rmtree(grave, ignore_errors=True)
+        remove_tree(grave)
 
     def suspects(self) -> set[str]:
         """Layers that were not on disk for sure when the machine went down; unpack them again."""

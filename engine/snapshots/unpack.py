@@ -9,13 +9,14 @@ root. Whiteouts become overlayfs' own (OCI image spec, layer.md): `.wh.NAME` a c
 import errno
 import hashlib
 import os
-import shutil
 import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.content import compression
+from engine.linux.removal import remove_tree
+from engine.snapshots.body import set_xattrs, write_body
 from engine.snapshots.tar import Entry, Reader, Source, TarError
 from engine.values import dataclass
 
@@ -23,15 +24,24 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORIES = 64
 _LINK_DEPTH = 40
+_DEPTH = 1000  # folders in each other; what a path of 4096 bytes names is rarely a tenth of it
+_NAME_LIMIT = 4096  # PATH_MAX
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
-_FORBIDDEN_XATTRS = (b"trusted.overlay.", b"user.overlay.")
 
 Parts = tuple[bytes, ...]
 
 
 class UnpackError(Exception):
     """The layer can't be unpacked: damaged, or it tries what no layer may."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one layer may hold: entries, and bytes that come out of its compression."""
+
+    entries: int = 1_000_000
+    size: int = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ def parts_of(name: bytes) -> Parts:
 
     Raises UnpackError for a path that climbs out.
     """
+    if len(name) > _NAME_LIMIT:
+        raise UnpackError(f"layer entry {_show(name)}... has a path of {len(name)} bytes")
     found: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
@@ -92,17 +104,26 @@ class _Folders:
         if fd is not None:
             self._open.move_to_end(parts)
             return fd
-        fd = self._walk(parts)
+        return self._keep(parts, self._walk(parts))
+
+    def find(self, parts: Parts) -> int:
+        """As `get`, but nothing is made: FileNotFoundError when it isn't there."""
+        known = self._open.get(parts) if parts else self._root
+        if known is not None:
+            return known
+        return self._keep(parts, self._walk(parts, make=False))
+
+    def _keep(self, parts: Parts, fd: int) -> int:
         self._open[parts] = fd
         if len(self._open) > _OPEN_DIRECTORIES:
             os.close(self._open.popitem(last=False)[1])
         return fd
 
-    def _walk(self, wanted: Parts) -> int:
+    def _walk(self, wanted: Parts, *, make: bool = True) -> int:
         """Open component by component; links are resolved as if the root were `/`."""
         todo = list(reversed(wanted))
         path: list[bytes] = []
-        fds = [os.dup(self._root)]
+        fd = os.dup(self._root)
         links = 0
         try:
             while todo:
@@ -110,37 +131,44 @@ class _Folders:
                 if part in (b"", b"."):
                     continue
                 if part == b"..":
-                    if path:
-                        path.pop()
-                        os.close(fds.pop())
+                    del path[-1:]
+                    fd = self._step(fd, self._walk(tuple(path), make=False))
                     continue
                 try:
-                    fd = self._enter(fds[-1], part)
+                    fd = self._step(fd, self._enter(fd, part, make))
                 except OSError as error:
                     if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                         raise
-                    target = self._link(fds[-1], part, wanted)
+                    target = self._link(fd, part, wanted)
                     links += 1
                     if links > _LINK_DEPTH:
                         raise UnpackError(f"too many links in {_show(b'/'.join(wanted))}") from None
                     if target.startswith(b"/"):
                         path.clear()
-                        while len(fds) > 1:
-                            os.close(fds.pop())
+                        fd = self._step(fd, os.dup(self._root))
                     todo += reversed(target.split(b"/"))
                     continue
                 path.append(part)
-                fds.append(fd)
-            return fds.pop()
+                if len(path) > _DEPTH:
+                    raise UnpackError(f"layer entry {_show(b'/'.join(wanted))} is too deep")
+            found, fd = fd, -1
+            return found
         finally:
-            for fd in fds:
+            if fd >= 0:
                 os.close(fd)
 
     @staticmethod
-    def _enter(parent: int, part: bytes) -> int:
+    def _step(left: int, entered: int) -> int:
+        os.close(left)
+        return entered
+
+    @staticmethod
+    def _enter(parent: int, part: bytes, make: bool) -> int:
         try:
             return os.open(part, _DIRECTORY, dir_fd=parent)
         except FileNotFoundError:
+            if not make:
+                raise
             os.mkdir(part, 0o755, dir_fd=parent)
             return os.open(part, _DIRECTORY, dir_fd=parent)
 
@@ -157,9 +185,9 @@ class _Folders:
 class Unpacker:
     """Applies entries to `root`, an empty folder that nobody else touches meanwhile."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, limits: Limits) -> None:
         self._folders = _Folders(root)
+        self._limits = limits
         self._times: dict[Parts, int] = {}
         self.size = 0
         self.entries = 0
@@ -172,6 +200,11 @@ class Unpacker:
         """Everything of the tar. Raises UnpackError, TarError, OSError."""
         for entry in reader:
             self.entries += 1
+            if self.entries > self._limits.entries:
+                raise UnpackError(
+                    f"the layer has more than {self._limits.entries} entries; "
+                    "the engine's option --max-layer-entries sets this limit"
+                )
             parts = parts_of(entry.name)
             if not parts:
                 if entry.type == b"5":
@@ -185,10 +218,9 @@ class Unpacker:
         self._finish_times()
 
     def _finish_times(self) -> None:
-        # deepest last: setting a child's times never changes its parent's
         for parts, mtime in self._times.items():
             try:
-                os.utime(self._folders.get(parts), ns=(mtime, mtime))
+                os.utime(self._folders.find(parts), ns=(mtime, mtime))
             except (OSError, UnpackError):
                 continue  # replaced since by something that is no folder
 
@@ -248,12 +280,9 @@ class Unpacker:
 
     def _discard(self, folder: int, parts: Parts) -> None:
         name = parts[-1]
+        self._folders.forget(parts)
         if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            self._folders.forget(parts)
-            depth = len(parts)
-            for known in [known for known in self._times if known[:depth] == parts]:
-                del self._times[known]
-            shutil.rmtree(name, dir_fd=folder)
+            remove_tree(name, dir_fd=folder)
         else:
             os.unlink(name, dir_fd=folder)
 
@@ -268,16 +297,12 @@ class Unpacker:
             self._discard(folder, parts)
             fd = os.open(name, _CREATE, 0o600, dir_fd=folder)
         try:
-            if entry.holes is None:
-                for piece in reader.body():
-                    _write(fd, piece)
-            else:
-                _write_sparse(fd, entry, reader)
+            write_body(fd, entry, reader)
             self.size += entry.real_size
             if entry.uid or entry.gid:
                 os.fchown(fd, entry.uid, entry.gid)
             os.fchmod(fd, entry.mode)
-            _set_xattrs(fd, entry)
+            set_xattrs(fd, entry)
             os.utime(fd, ns=(entry.mtime, entry.mtime))
         finally:
             os.close(fd)
@@ -297,7 +322,7 @@ class Unpacker:
         try:
             os.fchown(fd, entry.uid, entry.gid)
             os.fchmod(fd, entry.mode)
-            _set_xattrs(fd, entry)
+            set_xattrs(fd, entry)
             if opaque:
                 os.setxattr(fd, "trusted.overlay.opaque", b"y")
         finally:
@@ -332,40 +357,11 @@ class Unpacker:
             os.close(source)
 
 
-def _write(fd: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(fd, piece) :]
-
-
-def _write_sparse(fd: int, entry: Entry, reader: Reader) -> None:
-    os.ftruncate(fd, entry.real_size)
-    body = reader.body()
-    view = memoryview(b"")
-    for offset, length in entry.holes or ():
-        while length:
-            if not view:
-                view = next(body)
-            written = os.pwrite(fd, view[:length], offset)
-            view = view[written:]
-            offset += written
-            length -= written
-    for _ in body:
-        pass
-
-
-def _set_xattrs(fd: int, entry: Entry) -> None:
-    for key, value in entry.xattrs.items():
-        if key.startswith(_FORBIDDEN_XATTRS) or b"\0" in key or not key:
-            continue  # overlayfs' own words would let a layer rewrite the union
-        try:
-            os.setxattr(fd, key, value)
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.EINVAL, errno.ERANGE):
-                raise
-
-
 def unpack(
-    read: compression.Read, root: Path, seen: Callable[[int], None] | None = None
+    read: compression.Read,
+    root: Path,
+    seen: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
 ) -> Unpacked:
     """Unpack the (compressed) tar that `read(size)` gives into the empty folder `root`.
 
@@ -373,15 +369,23 @@ def unpack(
     layer's fault, OSError for what is the disk's.
     """
     digest = hashlib.sha256()
+    limits = limits or Limits()
 
     def pieces() -> Iterator[bytes]:
+        left = limits.size
         for piece in compression.chunks(read):
+            left -= len(piece)
+            if left < 0:
+                raise UnpackError(
+                    f"the layer is larger than {limits.size} bytes; "
+                    "the engine's option --max-layer-size sets this limit"
+                )
             digest.update(piece)
             if seen is not None:
                 seen(len(piece))
             yield piece
 
-    unpacker = Unpacker(root)
+    unpacker = Unpacker(root, limits)
     try:
         unpacker.apply(Reader(Source(pieces())))
     except (TarError, compression.CompressionError) as error:

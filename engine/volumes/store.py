@@ -8,7 +8,6 @@ one is swept at the next start, one with files is taken back as a volume.
 import asyncio
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.filters import Filters
 from engine.linux import confined
+from engine.linux.removal import remove_tree
 from engine.values import dataclass
 from engine.volumes import tree
 from engine.volumes.local import mount_of, mount_volume, unmount_volume
@@ -242,12 +242,14 @@ class Store:
         trash = self._folder / f"{_TRASH}{os.urandom(8).hex()}"
         try:
             volume.mountpoint.parent.rename(trash)
-            shutil.rmtree(trash)
         except FileNotFoundError:
             return
         except OSError as error:
+            log.error("can't move the files of volume %s away: %s", volume.name, error)
+            return
+        if not remove_tree(trash):
             # The volume is gone for everybody; the next start tries again.
-            log.error("can't delete the files of volume %s: %s", volume.name, error)
+            log.error("some files of volume %s can't be deleted", volume.name)
 
     def _sweep(self) -> Sequence[str]:
         """Remove remains, restore missing folders; the names of folders with files, no record."""
@@ -255,12 +257,12 @@ class Store:
         found = []
         for entry in sorted(self._folder.iterdir()):
             if entry.name.startswith(_TRASH):
-                shutil.rmtree(entry, ignore_errors=True)
+                remove_tree(entry)
             elif entry.name not in self._volumes and entry.is_dir():
                 if _holds_files(entry) and _is_name(entry.name):
                     found.append(entry.name)
                 elif not _holds_files(entry):
-                    shutil.rmtree(entry, ignore_errors=True)
+                    remove_tree(entry)
         for volume in self._volumes.values():
             _make_folder(volume.mountpoint)
         return found
