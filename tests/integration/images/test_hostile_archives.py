@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from engine.linux.removal import remove_tree
 from engine.snapshots.unpack import Limits, UnpackError, unpack
 
 pytestmark = pytest.mark.root
@@ -184,3 +185,4 @@ def test_folders_without_end_are_refused(tmp_path: Path) -> None:
             below = f"l{number}/"
     with pytest.raises(UnpackError, match="too deep"):
         unpack(io.BytesIO(out.getvalue()).read, tmp_path)
+    assert remove_tree(tmp_path)  # pytest couldn't
