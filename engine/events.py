@@ -1,19 +1,25 @@
-"""What happened: publish, subscribe, and a short history for `docker events --since`."""
+"""What happened: publish, subscribe, and a short history for `docker events --since`.
+
+The last events stand in one ring that all subscribers read, each at its own place: however many
+they are and however slow, they cost no memory and hold nobody up.
+"""
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
 from engine.values import dataclass, field
 
 HISTORY = 256
-# A subscriber that falls further behind than this loses its oldest events, as with dockerd.
-BACKLOG = 8192
+# A subscriber that falls further behind than this loses its oldest events in silence, as with
+# dockerd, which keeps 1024 for it.
+BACKLOG = 2048
+_BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
+# each is told apart from all others, and may stand in a cache
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """One thing that happened to one object; time_ns since the epoch, UTC."""
 
@@ -44,11 +50,11 @@ class Event:
 
 
 class Subscription:
-    """A live view of the events since `subscribe()`; iterate it, then close it (or use `with`)."""
+    """The events since `subscribe()`, in batches; iterate it, then close it (or use `with`)."""
 
     def __init__(self, events: "Events") -> None:
         self._events = events
-        self._queue: deque[Event] = deque(maxlen=BACKLOG)
+        self._next = events.count
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -58,24 +64,25 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         return self
 
-    async def __anext__(self) -> Event:
-        while not self._queue:
+    async def __anext__(self) -> Sequence[Event]:
+        while self._next == self._events.count:
             if self._closed:
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
-        return self._queue.popleft()
+        found = self._events.ring(self._next, _BATCH)
+        self._next = min(self._events.count, max(self._next, self._events.first) + len(found))
+        return found
 
-    def offer(self, event: Event) -> None:
-        """Queue one event; called by Events alone."""
-        self._queue.append(event)
+    def wake(self) -> None:
+        """There is something new; called by Events alone."""
         self._wake.set()
 
     def close(self) -> None:
-        """Take no more events; what is queued can still be read. Closing twice is safe."""
+        """Wait for no more events; those up to now can still be read. Closing twice is safe."""
         self._closed = True
         self._wake.set()
         self._events.forget(self)
@@ -85,9 +92,20 @@ class Events:
     """The one bus of an engine. All methods belong to the event loop's thread."""
 
     def __init__(self) -> None:
-        self._history: deque[Event] = deque(maxlen=HISTORY)
+        self._ring: list[Event] = []
         self._subscriptions: set[Subscription] = set()
         self._last_ns = 0
+        self.count = 0  # of all events ever
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest event that is kept."""
+        return self.count - len(self._ring)
+
+    def ring(self, start: int, most: int) -> Sequence[Event]:
+        """Up to `most` events from number `start` on, or from the oldest that is kept."""
+        start = max(start, self.first)
+        return [self._ring[n % BACKLOG] for n in range(start, min(start + most, self.count))]
 
     def publish(
         self, type: str, action: str, actor_id: str, attributes: Mapping[str, str] | None = None
@@ -95,9 +113,13 @@ class Events:
         """Tell everyone at once; never blocks. Times rise strictly, whatever the clock does."""
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
         event = Event(type, action, actor_id, dict(attributes or {}), self._last_ns)
-        self._history.append(event)
+        if len(self._ring) < BACKLOG:
+            self._ring.append(event)
+        else:
+            self._ring[self.count % BACKLOG] = event
+        self.count += 1
         for subscription in self._subscriptions:
-            subscription.offer(event)
+            subscription.wake()
         return event
 
     def subscribe(self) -> Subscription:
@@ -106,9 +128,9 @@ class Events:
         self._subscriptions.add(subscription)
         return subscription
 
-    def history(self) -> Iterable[Event]:
+    def history(self) -> Sequence[Event]:
         """The last 256 events, oldest first."""
-        return tuple(self._history)
+        return self.ring(self.count - HISTORY, HISTORY)
 
     @property
     def listeners(self) -> int:

@@ -22,12 +22,11 @@ from engine.api.raw import LINGER_SECONDS, RawConnection
 from engine.api.request import Hijacked, Request
 from engine.api.response import StreamResponse
 from engine.api.router import Answer, split_version
-from engine.api.writer import ServerHeaders, Writer
+from engine.api.writer import HIGH_WATER, ServerHeaders, Writer
 from engine.errors import EngineError
 
 log = logging.getLogger("engine.api")
 
-WRITE_HIGH_WATER = 1 << 20
 HANG_UP_SECONDS = 1.0
 
 
@@ -76,7 +75,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._flow = Flow(self._transport, self.closed)
         self._writer = Writer(self._transport, self._flow, self._server)
         self._began(self)

@@ -1,6 +1,7 @@
 """GET /events: what happened and what happens, one JSON object a line."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
@@ -11,6 +12,8 @@ from engine.events import Event, Subscription
 from engine.filters import Filters
 from engine.times import SECOND, parse_time
 
+# Bytes that wait for a slow client, beside what its socket takes. It loses events after that.
+_HELD = 16 << 10
 # Types whose objects a filter of the same name picks by id or name, or by how these begin.
 _NAMED = ("container", "daemon", "network", "node", "plugin", "volume")
 
@@ -34,7 +37,7 @@ def routes(backend: Backend) -> Sequence[Route]:
                 f"`until` time ({request.query.get('until')})"
             )
         filters = Filters.parse(request.query.get("filters"))
-        return StreamResponse(_stream(backend, since, until, filters))
+        return StreamResponse(_stream(backend, since, until, filters), held=_HELD)
 
     return (Route("GET", "/events", events),)
 
@@ -86,20 +89,30 @@ async def _stream(
 ) -> AsyncIterator[bytes]:
     with backend.subscribe() as subscription:
         if since is not None or until is not None:
-            for event in backend.history():
-                inside = (since or 0) <= event.time_ns and (until is None or event.time_ns <= until)
-                if inside and wanted(event, filters):
-                    yield encode(event.to_wire())
+            past = [
+                event
+                for event in backend.history()
+                if (since or 0) <= event.time_ns and (until is None or event.time_ns <= until)
+            ]
+            yield _lines(past, filters)
         if until is None:
-            async for event in subscription:
-                if wanted(event, filters):
-                    yield encode(event.to_wire())
+            async for batch in subscription:
+                yield _lines(batch, filters)
             return
         while (left := until - time.time_ns()) > 0:
             try:
                 async with asyncio.timeout(left / SECOND):
-                    event = await anext(subscription)
+                    batch = await anext(subscription)
             except (TimeoutError, StopAsyncIteration):
                 return
-            if wanted(event, filters):
-                yield encode(event.to_wire())
+            yield _lines([event for event in batch if event.time_ns <= until], filters)
+
+
+def _lines(events: Iterable[Event], filters: Filters) -> bytes:
+    return b"".join(_line(event) for event in events if wanted(event, filters))
+
+
+@functools.lru_cache(maxsize=64)
+def _line(event: Event) -> bytes:
+    """One object and its newline: the same for all who listen."""
+    return encode(event.to_wire())

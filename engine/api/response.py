@@ -20,13 +20,15 @@ class Response:
 class StreamResponse:
     """An answer in chunks, each sent at once.
 
-    When the client goes away the iterator is cancelled where it waits, and closed.
+    When the client goes away the iterator is cancelled where it waits, and closed. `held` bytes
+    may wait for a slow client before the iterator must (0: as many as for any answer).
     """
 
     body: AsyncIterator[bytes]
     status: int = 200
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    held: int = 0
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

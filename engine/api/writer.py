@@ -34,6 +34,7 @@ _REASONS = {
     503: "Service Unavailable",
 }
 _DATE = "%a, %d %b %Y %H:%M:%S GMT"
+HIGH_WATER = 1 << 20  # bytes that wait for a slow client before the one who writes must
 BODYLESS = frozenset({204, 304})
 
 
@@ -102,11 +103,13 @@ class Writer:
         self._transport.write("".join(lines).encode("latin-1", "replace") + self._server.render())
         if message.method == "HEAD":
             return
+        self._transport.set_write_buffer_limits(high=response.held or HIGH_WATER)
         async for piece in response.body:
             if piece:
                 self._send(piece, chunked)
             if self._flow.full:
                 await self._flow.drain()
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
         if chunked:
             self._transport.write(b"0\r\n\r\n")
 

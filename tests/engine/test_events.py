@@ -12,7 +12,7 @@ async def test_subscribers_hear_what_comes_after():
         assert events.listeners == 2
         events.publish("container", "start", "id", {"name": "a"})
         for each in (one, two):
-            event = await anext(each)
+            (event,) = await anext(each)
             assert (event.type, event.action, event.actor_id) == ("container", "start", "id")
     assert events.listeners == 0
 
@@ -23,7 +23,7 @@ async def test_waiting_subscriber_is_woken_and_ended():
     waiting = asyncio.create_task(anext(subscription, None))
     await asyncio.sleep(0)
     events.publish("daemon", "reload", "")
-    assert (await waiting).action == "reload"
+    assert [event.action for event in await waiting] == ["reload"]
     waiting = asyncio.create_task(anext(subscription, None))
     await asyncio.sleep(0)
     subscription.close()
@@ -35,7 +35,23 @@ async def test_slow_subscriber_loses_the_oldest():
     with events.subscribe() as subscription:
         for number in range(BACKLOG + 5):
             events.publish("x", str(number), "")
-        assert (await anext(subscription)).action == "5"
+        heard = []
+        while len(heard) < BACKLOG:
+            heard += [event.action for event in await anext(subscription)]
+        assert heard == [str(number) for number in range(5, BACKLOG + 5)]
+        events.publish("x", "last", "")
+        assert [event.action for event in await anext(subscription)] == ["last"]
+
+
+async def test_everyone_reads_at_their_own_pace():
+    events = Events()
+    quick, slow = events.subscribe(), events.subscribe()
+    for number in range(3 * BACKLOG):
+        events.publish("x", str(number), "")
+        assert [event.action for event in await anext(quick)] == [str(number)]
+        if number == BACKLOG:
+            assert (await anext(slow))[0].action == "1"
+    assert (await anext(slow))[0].action == str(2 * BACKLOG)
 
 
 def test_history_is_bounded_and_times_rise():

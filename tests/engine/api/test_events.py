@@ -21,7 +21,8 @@ class Request:
 
 async def collect(events: Events, query: str) -> list[str]:
     answer = await routes(events)[0].handler(Request(query))
-    return [json.loads(line)["Action"] async for line in answer.body]
+    text = b"".join([piece async for piece in answer.body])
+    return [json.loads(line)["Action"] for line in text.splitlines()]
 
 
 def seconds(event: Event, shift: int = 0) -> str:
