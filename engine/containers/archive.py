@@ -1,25 +1,19 @@
-"""Tar streams of a container's files, made and unpacked by a thread confined to its root.
+"""Tar streams of a container's files, made by a thread confined to its root.
 
 Imports are all done here, before any thread enters a root: see linux.confined. Owners are numbers
 alone, because names would be looked up in the container's files.
 """
 
-import bz2
-import lzma
 import os
 import posixpath
-import shutil
 import stat
 import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from engine.errors import BadRequest, Forbidden, NotFound
+from engine.errors import NotFound
 from engine.values import dataclass
 
 _PIECE = 1 << 20
-# named so that tarfile's own lazy imports find them loaded
-_LOADED = (bz2, lzma, zlib)
 
 _GO_MODES = (
     (stat.S_IFDIR, 1 << 31),
@@ -57,7 +51,8 @@ def go_mode(mode: int) -> int:
     return found
 
 
-def _missing(path: str, container: str) -> NotFound:
+def missing(path: str, container: str) -> NotFound:
+    """The error for a path that a container doesn't have."""
     return NotFound(f"Could not find the file {path} in container {container}")
 
 
@@ -78,7 +73,7 @@ def stat_path(path: str, container: str) -> PathStat:
         if stat.S_ISLNK(status.st_mode):
             target = os.path.realpath(where)
     except OSError as error:
-        raise _missing(path, container) from error
+        raise missing(path, container) from error
     name = posixpath.basename(where.removesuffix("/.")) or "/"
     return PathStat(name, status.st_size, go_mode(status.st_mode), status.st_mtime_ns, target)
 
@@ -178,7 +173,7 @@ def pack(path: str, container: str, write: Write) -> None:
     """Inside the root: the tar of `path`, as Docker names its entries. Raises NotFound."""
     where = locate(path)
     if not os.path.lexists(where):
-        raise _missing(path, container)
+        raise missing(path, container)
     name = "." if where == "/" or where.endswith("/.") else posixpath.basename(where)
     _Packer(write, None).add(where, name)
     write(bytes(2 * tarfile.BLOCKSIZE))
@@ -190,111 +185,3 @@ def export(write: Write) -> None:
     for name in sorted(_names("/")):
         packer.add(f"/{name}", name)
     write(bytes(2 * tarfile.BLOCKSIZE))
-
-
-class _Archive(tarfile.TarFile):
-    """Writes into files that it makes itself, never through what a container puts in the way."""
-
-    copybufsize = _PIECE
-
-    def makefile(self, tarinfo: tarfile.TarInfo, targetpath: str | bytes) -> None:  # type: ignore[override]
-        """The content of a plain file. Raises FileExistsError when something is there."""
-        source = self.extractfile(tarinfo)
-        assert source is not None
-        with source, open(targetpath, "xb") as target:
-            shutil.copyfileobj(source, target, _PIECE)
-
-
-class _Stream:
-    """The pieces of a request's body as a file to read from."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._rest = piece
-        part, self._rest = self._rest[:size], self._rest[size:]
-        return part
-
-
-def unpack(
-    path: str,
-    container: str,
-    pieces: Iterator[bytes],
-    *,
-    keep_kinds: bool,
-    owner: tuple[int, int] | None = None,
-) -> None:
-    """Inside the root: extract a tar (plain, gzip, bzip2 or xz) into the folder `path`.
-
-    `keep_kinds`: a folder is never replaced by something else, nor the other way round. `owner`
-    replaces the owners of the tar. Raises NotFound, BadRequest, Forbidden (read-only).
-    """
-    where = posixpath.normpath("/" + path)
-    if not os.path.lexists(where):
-        raise _missing(path, container)
-    if not os.path.isdir(where):
-        raise BadRequest("extraction point is not a directory")
-    try:
-        with _Archive.open(fileobj=_Stream(pieces), mode="r|*", bufsize=_PIECE) as archive:  # type: ignore[call-overload]
-            folders = []
-            for info in archive:
-                _extract(archive, info, where, keep_kinds=keep_kinds, owner=owner)
-                if info.isdir():
-                    folders.append(info)
-            for info in reversed(folders):
-                os.utime(posixpath.join(where, info.name), (info.mtime, info.mtime))
-    except tarfile.TarError as error:
-        raise BadRequest(f"Error processing tar file: {error}") from error
-    except OSError as error:
-        if error.errno == 30:
-            raise Forbidden("container rootfs is marked read-only") from error
-        raise
-    for _ in pieces:  # what follows the end of the archive
-        continue
-
-
-def _extract(
-    archive: tarfile.TarFile,
-    info: tarfile.TarInfo,
-    where: str,
-    *,
-    keep_kinds: bool,
-    owner: tuple[int, int] | None,
-) -> None:
-    clean = posixpath.normpath("/" + info.name).lstrip("/")
-    if owner is not None:
-        info.uid, info.gid = owner
-    target = posixpath.join(where, clean)
-    info.name = clean or "."
-    if info.islnk():
-        info.linkname = posixpath.normpath("/" + info.linkname).lstrip("/")
-    if os.path.lexists(target) and clean:
-        folder = os.path.isdir(target) and not os.path.islink(target)
-        if keep_kinds and folder != info.isdir() and not (info.isdir() and os.path.isdir(target)):
-            old, new = ("directory", "non-directory") if folder else ("non-directory", "directory")
-            raise BadRequest(f'cannot overwrite {old} "{target}" with {new} "{where}"')
-        if not folder and not info.isdir():
-            os.unlink(target)
-        elif folder and not info.isdir():
-            _remove_tree(target)
-        elif not folder and info.isdir() and not os.path.isdir(target):
-            os.unlink(target)
-    parent = posixpath.dirname(target)
-    if not os.path.isdir(parent):
-        os.makedirs(parent, exist_ok=True)
-    archive.extract(info, where, numeric_owner=True, filter="fully_trusted")
-
-
-def _remove_tree(path: str) -> None:
-    for entry in os.scandir(path):
-        if entry.is_dir(follow_symlinks=False):
-            _remove_tree(entry.path)
-        else:
-            os.unlink(entry.path)
-    os.rmdir(path)

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from engine.containers import archive
+from engine.containers import archive, untar
 from engine.containers.archive import PathStat, Write
 from engine.containers.changes import own_changes
 from engine.containers.container import Container
@@ -19,6 +19,7 @@ from engine.containers.record import Json, MountPoint
 from engine.containers.rootfs import Roots, open_source
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
+from engine.content import compression
 from engine.errors import EngineError, Forbidden
 from engine.linux import confined, trees
 from engine.runtime import users
@@ -129,11 +130,16 @@ class Rooms:
         feed = _Feed()
         owner = await self._owner(container) if copy_owner else None
 
+        head = await _head(chunks)
+        if compression.is_compressed(head):
+            await asyncio.to_thread(compression.load)  # nothing can be imported inside
+
         def work() -> None:
-            archive.unpack(path, reference, feed.pieces(), keep_kinds=keep_kinds, owner=owner)
+            untar.unpack(path, reference, feed.pieces(), keep_kinds=keep_kinds, owner=owner)
 
         async def pump() -> None:
             try:
+                await feed.put(head)
                 async for chunk in chunks:
                     await feed.put(chunk)
             finally:
@@ -168,6 +174,16 @@ class Rooms:
                 if point.writable:
                     return
         raise Forbidden("container rootfs is marked read-only")
+
+
+async def _head(chunks: AsyncIterator[bytes]) -> bytes:
+    """Enough of the beginning to tell a compressed tar from a plain one."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= compression.HEAD:
+            break
+    return head
 
 
 def _mount_points(points: Sequence[MountPoint], root: Path) -> None:

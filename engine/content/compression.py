@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 STEP = 1 << 20
+HEAD = 6  # bytes that tell what the rest is
 _READ = 1 << 18
 
 Read = Callable[[int], bytes]
@@ -125,7 +126,7 @@ def chunks(read: Read) -> Iterator[bytes]:
 
 def _sniffed(read: Read, failures: list[Exception]) -> Iterator[bytes]:
     head = read(_READ)
-    while head and len(head) < 6 and (more := read(_READ)):
+    while head and len(head) < HEAD and (more := read(_READ)):
         head += more
     if not head:
         return
@@ -140,6 +141,11 @@ def _sniffed(read: Read, failures: list[Exception]) -> Iterator[bytes]:
         if failures or not isinstance(error, _failures()):
             raise
         raise CompressionError(f"damaged compressed data: {error}") from error
+
+
+def load() -> None:
+    """Import every decoder now, for a thread that later can't."""
+    _failures()
 
 
 def is_compressed(head: bytes) -> bool:
