@@ -135,6 +135,31 @@ class Store:
             "overlay", "overlay", str(target), (f"lowerdir={self._lower(chain_ids)}", "ro")
         )
 
+    def overlay_of(
+        self,
+        chain_ids: Sequence[str],
+        upper: Path,
+        work: Path,
+        target: Path,
+        *,
+        below: Path | None = None,
+    ) -> Mount:
+        """An overlay of layers that writes to folders of the caller's and is never synced.
+
+        `below` is a folder under all layers; the one over it should survive no crash of the machine.
+        """
+        lowers = [self._lower(chain_ids)] if chain_ids or below is None else []
+        if below is not None:
+            lowers.append(_escape(below))
+        options = (
+            f"lowerdir={':'.join(lowers)}",
+            f"upperdir={_escape(upper)}",
+            f"workdir={_escape(work)}",
+            "index=off",
+            "volatile",
+        )
+        return Mount("overlay", "overlay", str(target), options)
+
     def _lower(self, chain_ids: Sequence[str]) -> str:
         shorts = []
         for chain_id in reversed(chain_ids):
