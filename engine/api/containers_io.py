@@ -17,12 +17,14 @@ from engine.api.http import (
     StreamResponse,
     encode,
     frame,
+    frame_lines,
 )
 from engine.api.websocket import WebSocketClient, answer_headers
 from engine.errors import BadRequest
 from engine.times import parse_time
 
 Document = dict[str, Any]
+_LARGE = 64 << 10
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -82,9 +84,18 @@ def _stamp(time_ns: int) -> bytes:
 
 
 def _render(
-    batch: Sequence[LogLine], *, framed: bool, stamps: bool = False, details: bytes | None = None
+    batch: Sequence[LogLine],
+    *,
+    framed: bool,
+    follow: bool,
+    stamps: bool = False,
+    details: bytes | None = None,
 ) -> bytes:
-    """A batch as bytes on the wire. Lines of one stream share a frame unless they're stamped."""
+    """A batch as bytes on the wire, each line in a frame of its own.
+
+    Only what is read at one go and in large pieces has frames of many lines: nobody who reads so
+    looks at frames, and they cost the client more than the lines.
+    """
     if stamps or details is not None:
         mark = b"" if details is None else details + b" "
         lines = [
@@ -96,6 +107,8 @@ def _render(
         return b"".join(frame(stream, data) for stream, data in lines)
     if not framed:
         return b"".join([one.data for one in batch])
+    if follow or sum(len(one.data) for one in batch) < _LARGE:
+        return b"".join([frame_lines(one.stream, one.data) for one in batch])
     return b"".join(
         frame(stream, b"".join([one.data for one in lines]))
         for stream, lines in groupby(batch, key=lambda one: one.stream)
@@ -158,12 +171,13 @@ def routes(backend: Backend) -> Sequence[Route]:
         id, query = request.params["id"], request.query
         terminal = backend.terminal(id)
         stamps = query.flag("timestamps")
+        follow = query.flag("follow")
         details = backend.log_details(id) if query.flag("details") else None
         batches = backend.logs(
             id,
             stdout=query.flag("stdout"),
             stderr=query.flag("stderr"),
-            follow=query.flag("follow"),
+            follow=follow,
             since_ns=_moment(query, "since"),
             until_ns=_moment(query, "until"),
             tail=_tail(query),
@@ -173,7 +187,9 @@ def routes(backend: Backend) -> Sequence[Route]:
 
         async def body() -> AsyncIterator[bytes]:
             async for batch in batches:
-                yield _render(batch, stamps=stamps, details=details, framed=not terminal)
+                yield _render(
+                    batch, stamps=stamps, details=details, framed=not terminal, follow=follow
+                )
 
         return StreamResponse(body(), content_type=media_type(request, terminal=terminal))
 

@@ -17,7 +17,6 @@ class Backend(Protocol):
     async def create(self, reference: str, body: Document) -> str: ...
     def check(self, id: str) -> None: ...
     async def start(self, id: str, *, console_size: tuple[int, int] | None = None) -> None: ...
-    def terminal(self, id: str) -> bool: ...
     async def attach(self, id: str, client: AttachedClient) -> None: ...
     def let_run(self, id: str) -> None: ...
     async def resize(self, id: str, height: int, width: int) -> None: ...
@@ -42,13 +41,14 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def start(request: Request) -> Answer:
         id, body = request.params["id"], await request.json()
-        terminal = backend.terminal(id)
         if body.get("Detach"):
             await backend.start(id)
             backend.let_run(id)
             return Response(200)
         size = _console_size(body)
         backend.check(id)
+        # What the client says here decides on frames, not what the exec was created with.
+        terminal = bool(body.get("Tty"))
         # The head goes out before the program runs: docker-py loses output that comes with it.
         connection = await request.hijack(media_type(request, terminal=terminal))
         client = AttachedClient(connection, framed=not terminal)

@@ -22,6 +22,36 @@ def frame(stream: int, data: bytes) -> bytes:
     return _HEADER.pack(stream, len(data)) + data
 
 
+class _Headers(dict[int, bytes]):
+    """What stands before a line of a stream, by its length without newline; made when asked.
+
+    That is the newline of the line before and the header.
+    """
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __missing__(self, length: int) -> bytes:
+        made = b"\n" + _HEADER.pack(self._stream, length + 1)
+        if length < 1 << 10:
+            self[length] = made
+        return made
+
+
+_LINES = {stream: _Headers(stream) for stream in (STDIN, STDOUT, STDERR)}
+
+
+def frame_lines(stream: int, text: bytes) -> bytes:
+    """A frame for each line of `text`: clients take one frame for one line of a log."""
+    lines = text.split(b"\n")
+    rest = lines.pop()
+    pieces = [b"\n"] * (2 * len(lines) + 1)
+    pieces[:-1:2] = map(_LINES[stream].__getitem__, map(len, lines))
+    pieces[1::2] = lines
+    framed = b"".join(pieces)[1:]
+    return framed + frame(stream, rest) if rest else framed
+
+
 def parse(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The frames in a complete buffer; ValueError when it ends in the middle of one."""
     position = 0

@@ -1,6 +1,6 @@
 """What a file of routes imports: requests, answers, routes."""
 
-from engine.api.frames import MEDIA_TYPE, RAW_MEDIA_TYPE, frame
+from engine.api.frames import MEDIA_TYPE, RAW_MEDIA_TYPE, frame, frame_lines
 from engine.api.query import Query
 from engine.api.request import Hijacked, Request
 from engine.api.response import (
@@ -30,6 +30,7 @@ __all__ = [
     "encode",
     "encoded_response",
     "frame",
+    "frame_lines",
     "json_response",
     "no_content",
     "text_response",

@@ -127,7 +127,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         quiet = request.query.flag("quiet", True)
         platform = request.query.get("platform")
         work = backend.load(request.chunks(), lines, quiet=quiet, platform=_platform_text(platform))
-        return await answer(lines, work)
+        return await answer(lines, work, told_inside=True)
 
     async def save(request: Request) -> Answer:
         names = [request.params["name"]] if "name" in request.params else _names(request)

@@ -20,6 +20,8 @@ class Pool(Protocol):
     def ip_range(self) -> str: ...
     @property
     def auxiliary(self) -> Mapping[str, str]: ...
+    @property
+    def own_gateway(self) -> bool: ...
 
 
 class Network(Protocol):
@@ -50,7 +52,7 @@ class Network(Protocol):
     @property
     def ipam_driver(self) -> str: ...
     @property
-    def ipam_options(self) -> Mapping[str, str]: ...
+    def ipam_options(self) -> Mapping[str, str] | None: ...
 
 
 class Endpoint(Protocol):
@@ -89,9 +91,11 @@ class Backend(Protocol):
         labels: Mapping[str, str],
         options: Mapping[str, str],
         ipam_driver: str,
-        ipam_options: Mapping[str, str],
+        ipam_options: Mapping[str, str] | None,
         config_only: bool,
         config_from: str,
+        scope: str,
+        ingress: bool,
     ) -> Network:
         """`pools`: subnet, gateway, range and auxiliary addresses of each."""
         ...
@@ -127,7 +131,7 @@ def to_wire(network: Network, members: Sequence[tuple[str, str, Endpoint]]) -> d
         "EnableIPv6": network.ipv6,
         "IPAM": {
             "Driver": network.ipam_driver,
-            "Options": None if predefined else dict(network.ipam_options),
+            "Options": None if predefined else network.ipam_options,
             "Config": [_pool(pool) for pool in network.pools] or (None if predefined else []),
         },
         "Internal": network.internal,
@@ -145,7 +149,7 @@ def _pool(pool: Pool) -> dict[str, Any]:
     shown: dict[str, Any] = {"Subnet": pool.subnet}
     if pool.ip_range:
         shown["IPRange"] = pool.ip_range
-    if pool.gateway:
+    if pool.gateway and not pool.own_gateway:  # dockerd shows what the client gave
         shown["Gateway"] = pool.gateway
     if pool.auxiliary:
         shown["AuxiliaryAddresses"] = dict(pool.auxiliary)
@@ -231,9 +235,11 @@ async def _create(backend: Backend, body: Mapping[str, Any]) -> Network:
         labels=mapping(body, "Labels") or {},
         options=mapping(body, "Options") or {},
         ipam_driver=string(ipam, "Driver") or "default",
-        ipam_options=mapping(ipam, "Options") or {},
+        ipam_options=mapping(ipam, "Options"),
         config_only=flag(body, "ConfigOnly", False),
         config_from=string(document(body, "ConfigFrom"), "Network"),
+        scope=string(body, "Scope"),
+        ingress=flag(body, "Ingress", False),
     )
 
 

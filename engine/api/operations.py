@@ -19,11 +19,14 @@ class Lines(Protocol):
     def end(self) -> None: ...
 
 
-async def answer(lines: Lines, work: Coroutine[Any, Any, None]) -> Response | StreamResponse:
+async def answer(
+    lines: Lines, work: Coroutine[Any, Any, None], *, told_inside: bool = False
+) -> Response | StreamResponse:
     """Run `work` and stream its lines.
 
     A failure before the first line is the request's own failure (with its status); one after it
-    is the last line, as dockerd does. The work is cancelled when the client goes away.
+    is the last line, as dockerd does. With `told_inside` every failure is a line of an answer
+    with status 200. The work is cancelled when the client goes away.
     """
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(lambda _: lines.end())
@@ -34,9 +37,19 @@ async def answer(lines: Lines, work: Coroutine[Any, Any, None]) -> Response | St
         task.cancel()
         raise
     if first is None:
-        await task
-        return Response(200, b"", {"Content-Type": "application/json"})
+        return await _silent(task, told_inside)
     return StreamResponse(_stream(first, stream, task))
+
+
+async def _silent(task: asyncio.Task[None], told_inside: bool) -> Response:
+    text = b""
+    try:
+        await task
+    except Exception as error:
+        if not told_inside:
+            raise
+        text = failure_line(error)
+    return Response(200, text, {"Content-Type": "application/json"})
 
 
 async def _stream(

@@ -1,5 +1,6 @@
 """Routes about the engine itself: ping, version, info."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -55,8 +56,6 @@ class Machine(Protocol):
     def cgroup_version(self) -> int: ...
     @property
     def limits(self) -> Limits: ...
-    @property
-    def security(self) -> Sequence[str]: ...
 
 
 class Component(Protocol):
@@ -97,6 +96,8 @@ class Overview(Protocol):
     def init(self) -> str: ...
     @property
     def insecure_registries(self) -> Sequence[str]: ...
+    @property
+    def security(self) -> Sequence[str]: ...
 
 
 class Backend(Protocol):
@@ -148,6 +149,10 @@ _PING = {
 }
 
 
+# Clients ask for Go's version; the engine tells what it runs on.
+_LANGUAGE = "python{}.{}.{}".format(*sys.version_info)
+
+
 def version_document(backend: Backend, components: Sequence[Component]) -> dict[str, Any]:
     """The answer of GET /version."""
     machine = backend.machine
@@ -155,6 +160,7 @@ def version_document(backend: Backend, components: Sequence[Component]) -> dict[
         "ApiVersion": _API,
         "MinAPIVersion": _MIN_API,
         "GitCommit": backend.commit,
+        "GoVersion": _LANGUAGE,
         "Os": "linux",
         "Arch": machine.go_architecture,
         "KernelVersion": machine.kernel,
@@ -236,7 +242,7 @@ def info_document(
         "Isolation": "",
         "InitBinary": overview.init,
         **_commits(components),
-        "SecurityOptions": list(machine.security),
+        "SecurityOptions": list(overview.security),
         "CDISpecDirs": [],
         "FirewallBackend": {"Driver": "nftables"},
         "Warnings": _warnings(machine.limits, overview.forwarding),

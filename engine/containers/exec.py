@@ -173,10 +173,6 @@ class Execs:
     def _tell(self, session: Session, action: str, **attributes: str) -> None:
         self._store.tell(session.container, action, execID=session.id, **attributes)
 
-    def terminal(self, id: str) -> bool:
-        """Whether the session's output is one raw stream."""
-        return self.get(id).request.terminal
-
     def inspect(self, id: str) -> Json:
         """The document of one session."""
         return self.get(id).to_api()

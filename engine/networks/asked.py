@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from engine.errors import BadRequest, Forbidden, NotFound, Unavailable, Unsupported
+from engine.errors import BadRequest, Forbidden, NotFound, Unsupported
 from engine.networks.addresses import AnyAddress, AnyNetwork
 from engine.networks.network import Pool
 from engine.values import dataclass, field
@@ -29,9 +29,11 @@ class Asked:
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     ipam_driver: str = "default"
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = None
     config_only: bool = False
     config_from: str = ""
+    scope: str = ""
+    ingress: bool = False
 
 
 def check(asked: Asked) -> None:
@@ -40,6 +42,10 @@ def check(asked: Asked) -> None:
         raise BadRequest("invalid name: name is empty")
     if asked.name in ("bridge", "host", "none", "default"):
         raise Forbidden(f"operation is not permitted on predefined {asked.name} network")
+    if asked.scope == "swarm":
+        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+    if asked.ingress:
+        raise Forbidden("Ingress network can only be global scope network")
     _check_driver(asked.driver)
     if asked.config_only or asked.config_from:
         raise Unsupported("configuration-only networks are not supported: give the options here")
@@ -60,7 +66,7 @@ def _check_driver(driver: str) -> None:
     if driver in ("host", "null"):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     if driver == "overlay":
-        raise Unavailable(_SWARM)
+        raise Forbidden(_SWARM)
     if driver in ("macvlan", "ipvlan"):
         raise Unsupported(f"networks of the driver {driver} are not supported: use bridge")
     raise NotFound(f'plugin "{driver}" not found')
@@ -76,7 +82,7 @@ def _check_bridge_name(name: str) -> None:
 def _pool_problems(pool: Pool) -> Iterable[str]:
     if not pool.subnet:
         if pool.gateway or pool.ip_range or pool.auxiliary:
-            yield "every ip-range or gateway or auxiliary address must have a corresponding subnet"
+            yield "invalid subnet : invalid CIDR block notation"
         return
     subnet = _network(pool.subnet)
     if subnet is None:

@@ -87,11 +87,12 @@ class Changes:
                         "invalid pool request: Pool overlaps with other one on this address space"
                     )
                 taken.append(subnet)
-                found.append(_with_gateway(pool, subnet))
+                own = replace(pool, own_gateway=not pool.gateway)
+                found.append(_with_gateway(own, subnet))
         versions = {ipaddress.ip_network(pool.subnet).version for pool in found}
         if asked.ipv4 and 4 not in versions:
             subnet = choose_subnet(taken + self._bridges.networks_in_use())
-            found.insert(0, _with_gateway(Pool(str(subnet), chosen=True), subnet))
+            found.append(_with_gateway(Pool(str(subnet), chosen=True), subnet))
         if asked.ipv6 and 6 not in versions:
             subnet = local_subnet(network_id)
             found.append(_with_gateway(Pool(str(subnet), chosen=True), subnet))

@@ -198,6 +198,8 @@ class Controller:
         ipam_options: Mapping[str, str] | None = None,
         config_only: bool = False,
         config_from: str = "",
+        scope: str = "",
+        ingress: bool = False,
     ) -> Network:
         """Make a network; its record is durable on return.
 
@@ -214,9 +216,11 @@ class Controller:
             labels=labels or {},
             options=options or {},
             ipam_driver=ipam_driver,
-            ipam_options=ipam_options or {},
+            ipam_options=ipam_options,
             config_only=config_only,
             config_from=config_from,
+            scope=scope,
+            ingress=ingress,
         )
         network = await self._ready.changes.create(asked)
         self._tell_network("create", network)

@@ -11,13 +11,17 @@ from engine.values import dataclass, field
 
 @dataclass(frozen=True)
 class Pool:
-    """One subnet of a network, `chosen` by the engine or asked for (`IPAM.Config` of the API)."""
+    """One subnet of a network, `chosen` by the engine or asked for (`IPAM.Config` of the API).
+
+    `own_gateway`: the client gave a subnet and left the gateway to the engine.
+    """
 
     subnet: str
     gateway: str = ""
     ip_range: str = ""
     auxiliary: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = False
+    own_gateway: bool = False
 
     def to_record(self) -> dict[str, Any]:
         """The pool as JSON."""
@@ -49,7 +53,7 @@ class Network:
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     ipam_driver: str = "default"
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = None
 
     @property
     def predefined(self) -> bool:

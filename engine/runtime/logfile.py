@@ -19,6 +19,7 @@ _ERR = ord("e")
 _PARTIAL = ord("P")
 _LONGEST = 1 << 20
 _SEGMENT = 8 << 10
+_UNFINISHED = 16 << 10
 _KINDS = {STDOUT: {b"stdout F", b"stdout P"}, STDERR: {b"stderr F", b"stderr P"}}
 _WHOLE = {b"stdout F": STDOUT, b"stderr F": STDERR}
 
@@ -58,12 +59,13 @@ class Parser:
         self._timed = timed
         self._rest = b""
         self._partial: dict[int, tuple[int, list[bytes]]] = {}
+        self._held: dict[int, bytes] = {}
         self._last = (b"", 0)
 
     @property
     def pending(self) -> bool:
         """Whether a line waits for its end."""
-        return bool(self._partial)
+        return bool(self._partial or self._held)
 
     def feed(self, piece: bytes) -> list[LogLine]:
         """The lines that `piece` completes."""
@@ -76,7 +78,7 @@ class Parser:
         return self._untimed(whole + newline)
 
     def _untimed(self, text: bytes) -> list[LogLine]:
-        """Lines without times, neighbours joined; an unfinished one is simply passed on.
+        """Lines without times, neighbours joined; the unfinished end of a stream is held back.
 
         conmon stamps all that it reads at once alike: most segments hold one and the same prefix,
         which goes in one replacement.
@@ -94,7 +96,19 @@ class Parser:
                 runs.add(stream, b"\n".join(texts)[_PREFIX:])
             else:
                 _add_lines(runs, segment.split(b"\n"))
-        return runs.lines()
+        lines = (self._hold_end(stream, content) for stream, content in runs.joined())
+        return [line for line in lines if line.data]
+
+    def _hold_end(self, stream: int, text: bytes) -> LogLine:
+        """What of a stream is given out now: whole lines, unless one is very long."""
+        if stream in self._held:
+            text = self._held.pop(stream) + text
+        if not text.endswith(b"\n"):
+            end = text.rfind(b"\n") + 1
+            if len(text) - end < _UNFINISHED:
+                self._held[stream] = text[end:]
+                text = text[:end]
+        return LogLine(stream, 0, text)
 
     def _parse(self, lines: list[bytes]) -> list[LogLine]:
         found: list[LogLine] = []
@@ -136,7 +150,9 @@ class Parser:
             LogLine(stream, began, b"".join(parts))
             for stream, (began, parts) in self._partial.items()
         ]
+        found += [LogLine(stream, 0, text) for stream, text in self._held.items()]
         self._partial.clear()
+        self._held.clear()
         return found
 
 
@@ -155,9 +171,9 @@ class _Runs:
             self._runs.append((stream, []))
         self._runs[-1][1].append(text)
 
-    def lines(self) -> list[LogLine]:
-        """All of it."""
-        return [LogLine(stream, 0, b"".join(parts)) for stream, parts in self._runs]
+    def joined(self) -> list[tuple[int, bytes]]:
+        """All of it, a stream's number and its bytes each."""
+        return [(stream, b"".join(parts)) for stream, parts in self._runs]
 
 
 def _add_lines(runs: _Runs, lines: list[bytes]) -> None:

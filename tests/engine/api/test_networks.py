@@ -87,7 +87,7 @@ async def test_inspect_shows_what_docker_shows() -> None:
         "EnableIPv6": False,
         "IPAM": {
             "Driver": "default",
-            "Options": {},
+            "Options": None,
             "Config": [
                 {
                     "Subnet": "10.0.0.0/24",
@@ -113,6 +113,20 @@ async def test_inspect_shows_what_docker_shows() -> None:
         },
         "Options": {},
         "Labels": {"k": "v"},
+    }
+
+
+async def test_a_gateway_that_nobody_asked_for_is_not_shown() -> None:
+    class Own(Backend):
+        def resolve(self, name_or_id: str) -> Network:
+            pool = Pool("10.0.0.0/24", "10.0.0.1", own_gateway=True)
+            return Network("a" * 64, "own", "bridge", "", pools=(pool,), ipam_options={"a": "b"})
+
+    _, shown = await ask(Own(), "GET /networks/{id}", id="own")
+    assert shown["IPAM"] == {
+        "Driver": "default",
+        "Options": {"a": "b"},
+        "Config": [{"Subnet": "10.0.0.0/24"}],
     }
 
 
@@ -159,9 +173,11 @@ async def test_create() -> None:
         "labels": {},
         "options": {"com.docker.network.driver.mtu": "1400"},
         "ipam_driver": "default",
-        "ipam_options": {},
+        "ipam_options": None,
         "config_only": False,
         "config_from": "",
+        "scope": "",
+        "ingress": False,
     }
 
 

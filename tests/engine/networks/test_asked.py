@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.errors import BadRequest, EngineError, Forbidden, NotFound, Unavailable, Unsupported
+from engine.errors import BadRequest, EngineError, Forbidden, NotFound, Unsupported
 from engine.networks.asked import Asked, check
 from engine.networks.network import Pool
 
@@ -19,7 +19,9 @@ def test_a_plain_request_passes() -> None:
         (Asked("bridge"), Forbidden, "operation is not permitted on predefined bridge network"),
         (Asked("n", "nope"), NotFound, 'plugin "nope" not found'),
         (Asked("n", "host"), Forbidden, 'only one instance of "host" network is allowed'),
-        (Asked("n", "overlay"), Unavailable, "This node is not a swarm manager"),
+        (Asked("n", "overlay"), Forbidden, "This node is not a swarm manager"),
+        (Asked("n", scope="swarm"), Forbidden, "swarm is not active"),
+        (Asked("n", ingress=True), Forbidden, "can only be global scope"),
         (Asked("n", "macvlan"), Unsupported, "macvlan are not supported"),
         (Asked("n", ipam_driver="x"), NotFound, 'plugin "x" not found'),
         (Asked("n", ipv4=False), BadRequest, "IPv4 or IPv6 must be enabled"),
@@ -62,7 +64,7 @@ def test_refusals(asked: Asked, kind: type[EngineError], words: str) -> None:
             "invalid ip-range 10.0.0.5/25: it should be 10.0.0.0/25",
         ),
         (Pool("10.0.0.0/24", auxiliary={"r": "?"}), "invalid auxiliary address r: invalid address"),
-        (Pool("", "10.0.0.1"), "must have a corresponding subnet"),
+        (Pool("", "10.0.0.1"), "invalid subnet : invalid CIDR block notation"),
     ],
 )
 def test_pools_that_fit_nowhere(pool: Pool, words: str) -> None:

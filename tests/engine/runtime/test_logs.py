@@ -58,9 +58,27 @@ def test_without_times_streams_stay_apart():
         for n in range(2000)
     )
     parser = Parser(stdout=False, stderr=True, timed=False)
-    found = b"".join(line.data for line in parser.feed(content))
+    found = b"".join(line.data for line in [*parser.feed(content), *parser.flush()])
     wanted = b"".join(b"%d" % n + (b"" if n % 7 == 0 else b"\n") for n in range(0, 2000, 5))
     assert found == wanted
+
+
+def test_without_times_an_unfinished_line_is_held_back():
+    parser = Parser(stdout=True, stderr=True, timed=False)
+    found = parser.feed(entry(b"one") + entry(b"tw", mark="P") + entry(b"err", stream="stderr"))
+    assert found == [LogLine(1, 0, b"one\n"), LogLine(2, 0, b"err\n")]
+    assert parser.pending
+    assert parser.feed(entry(b"o")) == [LogLine(1, 0, b"two\n")]
+    assert not parser.pending
+    assert parser.feed(entry(b"prompt", mark="P")) == []
+    assert parser.flush() == [LogLine(1, 0, b"prompt")]
+    assert parser.flush() == []
+
+
+def test_without_times_a_very_long_line_is_not_held():
+    parser = Parser(stdout=True, stderr=True, timed=False)
+    found = parser.feed(entry(b"x" * 8192, mark="P") * 3)
+    assert [len(line.data) for line in found] == [3 * 8192]
 
 
 def test_long_lines_are_given_in_pieces():
