@@ -111,11 +111,11 @@ class Request:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BadRequest(f"invalid JSON: {error}") from error
+            raise _malformed(error) from error
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise BadRequest(f"invalid JSON: expected an object, got {type(value).__name__}")
+            raise BadRequest(f"invalid JSON: expected an object, got {_KINDS[type(value)]}")
         return value
 
     async def hijack(
@@ -126,6 +126,25 @@ class Request:
         The handler owns it from here on, closes it, and returns None. `headers` join the answer's.
         """
         return self._connection.hijack(self, content_type, headers or {})
+
+
+def _malformed(error: Exception) -> BadRequest:
+    """The sentence that dockerd's decoder has for a body that ends early or goes on."""
+    if isinstance(error, json.JSONDecodeError):
+        if error.msg == "Extra data":
+            return BadRequest("unexpected content after JSON")
+        if error.pos >= len(error.doc.rstrip()):
+            return BadRequest("invalid JSON: unexpected EOF")
+    return BadRequest(f"invalid JSON: {error}")
+
+
+_KINDS: dict[type, str] = {
+    bool: "bool",
+    float: "number",
+    int: "number",
+    list: "array",
+    str: "string",
+}
 
 
 def _asks_upgrade(headers: Mapping[str, str]) -> bool:

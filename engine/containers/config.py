@@ -1,5 +1,6 @@
 """A container's Config and HostConfig: merged with the image, completed with Docker's defaults."""
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ _CONFIG: Json = {
     "Tty": False,
     "OpenStdin": False,
     "StdinOnce": False,
-    "Env": [],
+    "Env": None,
     "Cmd": None,
     "Image": "",
     "Volumes": None,
@@ -44,7 +45,7 @@ _HOST_CONFIG: Json = {
     "ContainerIDFile": "",
     "LogConfig": {"Type": "json-file", "Config": {}},
     "NetworkMode": "bridge",
-    "PortBindings": {},
+    "PortBindings": None,
     "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
     "AutoRemove": False,
     "VolumeDriver": "",
@@ -53,9 +54,9 @@ _HOST_CONFIG: Json = {
     "CapAdd": None,
     "CapDrop": None,
     "CgroupnsMode": "private",
-    "Dns": [],
-    "DnsOptions": [],
-    "DnsSearch": [],
+    "Dns": None,
+    "DnsOptions": None,
+    "DnsSearch": None,
     "ExtraHosts": None,
     "GroupAdd": None,
     "IpcMode": "private",
@@ -77,18 +78,18 @@ _HOST_CONFIG: Json = {
     "NanoCpus": 0,
     "CgroupParent": "",
     "BlkioWeight": 0,
-    "BlkioWeightDevice": [],
-    "BlkioDeviceReadBps": [],
-    "BlkioDeviceWriteBps": [],
-    "BlkioDeviceReadIOps": [],
-    "BlkioDeviceWriteIOps": [],
+    "BlkioWeightDevice": None,
+    "BlkioDeviceReadBps": None,
+    "BlkioDeviceWriteBps": None,
+    "BlkioDeviceReadIOps": None,
+    "BlkioDeviceWriteIOps": None,
     "CpuPeriod": 0,
     "CpuQuota": 0,
     "CpuRealtimePeriod": 0,
     "CpuRealtimeRuntime": 0,
     "CpusetCpus": "",
     "CpusetMems": "",
-    "Devices": [],
+    "Devices": None,
     "DeviceCgroupRules": None,
     "DeviceRequests": None,
     "MemoryReservation": 0,
@@ -96,7 +97,7 @@ _HOST_CONFIG: Json = {
     "MemorySwappiness": None,
     "OomKillDisable": None,
     "PidsLimit": None,
-    "Ulimits": [],
+    "Ulimits": None,
     "CpuCount": 0,
     "CpuPercent": 0,
     "IOMaximumIOps": 0,
@@ -119,9 +120,9 @@ def _words(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])
 
 
-def _merged_env(asked: list[str], image: list[str]) -> list[str]:
+def _merged_env(asked: list[str], image: list[str] | None) -> list[str]:
     known = {entry.partition("=")[0] for entry in asked}
-    return asked + [entry for entry in image if entry.partition("=")[0] not in known]
+    return asked + [entry for entry in image or () if entry.partition("=")[0] not in known]
 
 
 def _merge_command(config: Json, asked: Mapping[str, Any], image: Mapping[str, Any]) -> None:
@@ -139,7 +140,7 @@ def _merge_command(config: Json, asked: Mapping[str, Any], image: Mapping[str, A
 def _merge_health(config: Json, image: Mapping[str, Any]) -> None:
     inherited = image.get("Healthcheck")
     asked = {key: value for key, value in (config.get("Healthcheck") or {}).items() if value}
-    if asked:
+    if "Healthcheck" in config:
         config["Healthcheck"] = asked
     if not inherited:
         return
@@ -155,13 +156,17 @@ def complete_config(asked: Mapping[str, Any], image: Mapping[str, Any], id: str)
     """The Config of a container: what the client asked, then the image, then defaults."""
     config: Json = {key: asked.get(key) or default for key, default in _CONFIG.items()}
     for key in _CONFIG_OPTIONAL:
-        if asked.get(key) is not None and asked[key] not in ("", {}, [], False):
-            config[key] = asked[key]
+        value = asked.get(key)
+        # a StopTimeout of 0 says something, an empty Healthcheck is shown as one
+        if value or (value is not None and key in ("StopTimeout", "Healthcheck")):
+            config[key] = value
     _merge_command(config, asked, image)
-    config["Env"] = _merged_env(list(asked.get("Env") or []), list(image.get("Env") or []))
+    config["Env"] = _merged_env(asked.get("Env") or [], image.get("Env")) or None
     config["Labels"] = {**(image.get("Labels") or {}), **(asked.get("Labels") or {})}
     for key in ("User", "WorkingDir"):
         config[key] = asked.get(key) or image.get(key) or ""
+    if config["WorkingDir"]:
+        config["WorkingDir"] = posixpath.normpath(config["WorkingDir"])
     for key in ("StopSignal", "Shell"):
         if not config.get(key) and image.get(key):
             config[key] = image[key]
@@ -186,7 +191,7 @@ def command_of(config: Mapping[str, Any]) -> list[str]:
 
 def _port_bindings(asked: Any) -> Json:
     found: Json = {}
-    for port, bindings in (asked or {}).items():
+    for port, bindings in asked.items():
         key = port if "/" in port else f"{port}/tcp"
         found[key] = [
             {"HostIp": one.get("HostIp") or "", "HostPort": str(one.get("HostPort") or "")}
@@ -205,6 +210,7 @@ def complete_host_config(asked: Mapping[str, Any] | None, runtime: str) -> Json:
     for key in _HOST_OPTIONAL:
         if asked.get(key) not in (None, [], {}, 0) or asked.get(key) is False:
             host[key] = asked[key]
+    host["ConsoleSize"] = [*host["ConsoleSize"], 0, 0][:2]
     if host["NetworkMode"] in ("", "default"):
         host["NetworkMode"] = "bridge"
     policy = host["RestartPolicy"] or {}
@@ -214,7 +220,8 @@ def complete_host_config(asked: Mapping[str, Any] | None, runtime: str) -> Json:
     }
     log = host["LogConfig"] or {}
     host["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
-    host["PortBindings"] = _port_bindings(host["PortBindings"])
+    if host["PortBindings"] is not None:
+        host["PortBindings"] = _port_bindings(host["PortBindings"])
     host["ShmSize"] = host["ShmSize"] or SHM_SIZE
     host["Runtime"] = host["Runtime"] or runtime
     for key in ("IpcMode", "CgroupnsMode"):
@@ -223,14 +230,23 @@ def complete_host_config(asked: Mapping[str, Any] | None, runtime: str) -> Json:
         host["MemorySwap"] = host["Memory"] * 2
     if host["MemorySwappiness"] == -1:  # the CLI's words for "as the machine does"
         host["MemorySwappiness"] = None
-    host["PidsLimit"] = host["PidsLimit"] or None
+    host["PidsLimit"] = host["PidsLimit"] if (host["PidsLimit"] or 0) > 0 else None
+    if _unlabelled(host):
+        host["SecurityOpt"] = [*(host["SecurityOpt"] or ()), "label=disable"]
     _complete_paths(host, asked)
     return host
 
 
+def _unlabelled(host: Json) -> bool:
+    """Whether dockerd would take SELinux' label off: of what sees the machine's own things."""
+    if "label=disable" in (host["SecurityOpt"] or ()):
+        return False
+    return bool(host["Privileged"] or "host" in (host["IpcMode"], host["PidMode"]))
+
+
 def _complete_paths(host: Json, asked: Mapping[str, Any]) -> None:
-    if host["Privileged"]:
-        host["MaskedPaths"], host["ReadonlyPaths"] = None, None
-        return
     for key, default in (("MaskedPaths", MASKED_PATHS), ("ReadonlyPaths", READONLY_PATHS)):
-        host[key] = list(default) if asked.get(key) is None else asked[key]
+        if asked.get(key) is not None:
+            host[key] = asked[key]
+        else:
+            host[key] = None if host["Privileged"] else list(default)

@@ -7,6 +7,7 @@ import socket
 import time
 from typing import Any
 
+from engine.containers import isolation, limits
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.container import Container
 from engine.containers.document import check_config
@@ -77,6 +78,7 @@ class Creator:
         if not command:
             raise BadRequest("no command specified")
         warnings = check_create(config, host, self._settings.machine)
+        limits.settle(host, self._settings.machine)
         points = mount_points(
             config, host, self._settings.shares, lambda one: self._other(one).record
         )
@@ -117,7 +119,9 @@ class Creator:
                 return
             other = found.record.config
             config["Hostname"], config["Domainname"] = other["Hostname"], other["Domainname"]
-        elif not asked and (mode == "host" or host["UTSMode"] == "host"):
+        elif asked and host["UTSMode"] == "host":
+            raise BadRequest("conflicting options: hostname and the UTS mode")
+        elif not asked and mode == "host":
             config["Hostname"] = socket.gethostname()
 
     def _other(self, reference: str) -> Container:

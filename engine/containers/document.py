@@ -159,6 +159,12 @@ def _check_inside(document: Mapping[str, Any], owner: str) -> None:
         for place, pair in enumerate((mount.get("TmpfsOptions") or {}).get("Options") or ()):
             if not _fits(pair, _WORDS):
                 raise _mismatch(pair, f"{name}.TmpfsOptions.Options.{place}", "[]string", field="")
+        mode = (mount.get("TmpfsOptions") or {}).get("Mode") or 0
+        if mode < 0:
+            raise BadRequest(
+                f"invalid JSON: json: cannot unmarshal number {mode} into Go struct field "
+                f"{name}.TmpfsOptions.Mode of type fs.FileMode"
+            )
 
 
 def _check_size(size: Any, owner: str) -> None:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from engine.containers.record import Json, Record
@@ -16,7 +16,10 @@ _MAC = re.compile(r"^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$")
 def asked_endpoints(
     networking: Mapping[str, Any] | None, config: Json, host: Json
 ) -> dict[str, Json]:
-    """The EndpointsConfig of a create request: the network mode's first, `default` renamed.
+    """The EndpointsConfig of a create request, the network mode's first, `default` renamed.
+
+    Without any the mode's network is the only one; a mode that isn't among those that are given
+    isn't joined.
 
     Raises BadRequest on addresses that no network could give.
     """
@@ -28,7 +31,7 @@ def asked_endpoints(
     given = dict((networking or {}).get("EndpointsConfig") or {})
     if "default" in given:
         given.setdefault("bridge", given.pop("default"))
-    endpoints = {mode: given.pop(mode, None) or {}}
+    endpoints = {mode: given.pop(mode, None) or {}} if mode in given or not given else {}
     for name, settings in given.items():
         if mode in _NO_NETWORK:
             raise BadRequest(
@@ -36,43 +39,61 @@ def asked_endpoints(
                 f"network-modes: {mode} and {name}"
             )
         endpoints[name] = settings or {}
-    if config.get("MacAddress") and not endpoints[mode].get("MacAddress"):
-        endpoints[mode] = {**endpoints[mode], "MacAddress": config["MacAddress"]}
+    _merge_mac(mode, config, endpoints)
     for name, settings in endpoints.items():
         _check(name, settings)
-    if host.get("Links") and mode not in ("bridge", *_NO_NETWORK):
+    if host.get("Links") and mode in endpoints and mode not in ("bridge", *_NO_NETWORK):
         links = [*(endpoints[mode].get("Links") or ()), *host["Links"]]
         endpoints[mode] = {**endpoints[mode], "Links": links}
     return endpoints
 
 
-def _check(name: str, settings: Mapping[str, Any]) -> None:
+def _merge_mac(mode: str, config: Json, endpoints: dict[str, Json]) -> None:
+    """The old container-wide address is that of the network mode's endpoint, and is shown as it."""
+    asked = config.get("MacAddress")
+    if mode in _NO_NETWORK or mode not in endpoints:
+        config.pop("MacAddress", None)
+        return
+    own = endpoints[mode].get("MacAddress")
+    if asked and not own:
+        endpoints[mode] = {**endpoints[mode], "MacAddress": asked}
+    if asked or own:
+        config["MacAddress"] = own or asked
+
+
+def _faults(name: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """What no network could do with these settings, in dockerd's words."""
     ipam = settings.get("IPAMConfig") or {}
+    predefined = name in ("bridge", *_NO_NETWORK)
+    if predefined and (ipam.get("IPv4Address") or ipam.get("IPv6Address")):
+        yield "user specified IP address is supported on user defined networks only"
+    if predefined and settings.get("Aliases"):
+        yield "network-scoped alias is supported only for containers in user defined networks"
     for key, version in (("IPv4Address", 4), ("IPv6Address", 6)):
         address = ipam.get(key)
-        if not address:
-            continue
-        try:
-            valid = ipaddress.ip_address(address).version == version
-        except ValueError:
-            valid = False
-        if not valid:
-            raise BadRequest(f"invalid IPv{version} address: {address}")
-        if name in ("bridge", *_NO_NETWORK):
-            raise BadRequest(
-                "invalid config for network "
-                f"{name}: invalid endpoint settings:\n* user specified IP address is supported on "
-                "user defined networks only\n* user specified IP address is supported only when "
-                "connecting to networks with user configured subnets"
-            )
+        if address and _version(address) != version:
+            yield f"invalid IPv{version} address: {address}"
+    for address in ipam.get("LinkLocalIPs") or ():
+        if not _version(address):
+            yield f"invalid link-local IP address: {address}"
+
+
+def _version(address: str) -> int:
+    """4 or 6; 0 for what is no address."""
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError:
+        return 0
+
+
+def _check(name: str, settings: Mapping[str, Any]) -> None:
     mac = settings.get("MacAddress")
     if mac and not _MAC.match(mac):
         raise BadRequest(f"invalid config for network {name}: invalid MAC address {mac}")
-    if settings.get("Aliases") and name in ("bridge", *_NO_NETWORK):
-        raise BadRequest(
-            f"invalid config for network {name}: invalid endpoint settings:\n"
-            "network-scoped alias is supported only for containers in user defined networks"
-        )
+    faults = list(_faults(name, settings))
+    if faults:
+        shown = faults[0] if len(faults) == 1 else "\n".join(f"* {one}" for one in faults)
+        raise BadRequest(f"invalid config for network {name}: invalid endpoint settings:\n{shown}")
 
 
 def endpoint_config(settings: Mapping[str, Any], id: str) -> EndpointConfig:
@@ -142,7 +163,7 @@ def sandbox_request(record: Record) -> SandboxRequest:
     publish_all: tuple[str, ...] = ()
     if host["PublishAllPorts"]:
         publish_all = tuple(
-            p for p in exposed_ports(record.config) if p not in host["PortBindings"]
+            p for p in exposed_ports(record.config) if p not in (host["PortBindings"] or ())
         )
     return SandboxRequest(
         container_id=record.id,
@@ -152,7 +173,7 @@ def sandbox_request(record: Record) -> SandboxRequest:
             name: endpoint_config(settings, record.id)
             for name, settings in record.endpoints.items()
         },
-        ports=port_requests(host["PortBindings"]),
+        ports=port_requests(host["PortBindings"] or {}),
         publish_all_exposed=publish_all,
         dns=tuple(host.get("Dns") or ()),
     )
@@ -198,7 +219,7 @@ def endpoint_document(
     """One entry of NetworkSettings.Networks."""
     aliases = settings.get("Aliases") or None
     names = None
-    if user_defined:
+    if user_defined and endpoint:
         extra = settings.get("Aliases") or []
         names = list(dict.fromkeys([record.name, *extra, record.id[:12]]))
         if record.config["Hostname"] and record.config["Hostname"] not in names:
@@ -227,6 +248,8 @@ def networks_document(
 ) -> Json:
     """NetworkSettings.Networks; `network_id` gives the id of a network, "" when it's gone."""
     found: Json = {}
+    if record.config.get("NetworkDisabled"):
+        return found
     for name, settings in record.endpoints.items():
         endpoint = sandbox.endpoints.get(name) if sandbox else None
         found[name] = endpoint_document(

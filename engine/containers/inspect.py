@@ -36,10 +36,17 @@ def state_document(container: Container) -> Json:
     return found
 
 
+def _apparmor(options: Sequence[str] | None) -> str:
+    """The profile's name that was asked for: none is loaded, but it's shown as dockerd does."""
+    asked = [one[9:] for one in options or () if one.startswith(("apparmor=", "apparmor:"))]
+    return asked[-1] if asked else ""
+
+
 def _network_settings(
     record: Record, sandbox: Sandbox | None, network_id: Callable[[str], str]
 ) -> Json:
     bridge = sandbox.endpoints.get("bridge") if sandbox else None
+    before = record.endpoints.get("bridge") or {}
     return {
         "Bridge": "",
         "SandboxID": record.id if sandbox else "",
@@ -57,7 +64,7 @@ def _network_settings(
         "IPAddress": bridge.ipv4 if bridge else "",
         "IPPrefixLen": bridge.prefix4 if bridge else 0,
         "IPv6Gateway": bridge.gateway6 if bridge else "",
-        "MacAddress": bridge.mac if bridge else "",
+        "MacAddress": bridge.mac if bridge else before.get("MacAddress") or "",
         "Networks": networks_document(record, sandbox, network_id),
     }
 
@@ -94,9 +101,9 @@ def inspect_document(
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": _apparmor(record.host_config["SecurityOpt"]),
         "ExecIDs": sorted(container.exec_ids) or None,
-        "HostConfig": record.host_config,
+        "HostConfig": _host_config(record),
         "GraphDriver": {
             "Data": {
                 "ID": record.id,

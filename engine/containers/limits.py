@@ -215,6 +215,20 @@ def _warnings(host: Mapping[str, Any], machine: Machine) -> Iterator[str]:
             yield f"linux does not support CPU {word}. {word.capitalize()} discarded."
 
 
+def settle(host: dict[str, Any], machine: Machine) -> None:
+    """Take out of a new container's HostConfig what `check` told that it's discarded."""
+    host.pop("KernelMemory", None)
+    if machine.cgroup_v2:
+        host["OomKillDisable"] = host["MemorySwappiness"] = None
+        host.pop("KernelMemoryTCP", None)
+    else:
+        host["OomKillDisable"] = bool(host["OomKillDisable"])
+    if not machine.blkio_weight:
+        host["BlkioWeight"] = 0
+        host["BlkioWeightDevice"] = host["BlkioWeightDevice"] and []
+    host["CpuCount"] = host["CpuPercent"] = 0
+
+
 def _device_numbers(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)

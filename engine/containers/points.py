@@ -33,6 +33,13 @@ def clean_target(target: str, shown: str, kind: str = "volume") -> str:
 
 def _parse_mode(mode: str, shown: str, *, bind: bool) -> tuple[bool, str, bool]:
     """(writable, propagation, copy from the image) of a mode such as `ro,rslave`."""
+    kind, other = ("bind", "Volume") if bind else ("volume", "Bind")
+    misplaced = {"nocopy"} if bind else _PROPAGATIONS
+    if misplaced & set(mode.split(",")):
+        raise EngineError(
+            f"invalid volume specification: '{shown}': invalid mount config for type \"{kind}\": "
+            f"field {other}Options must not be specified"
+        )
     writable, propagation, copy = True, "", True
     seen: set[str] = set()
     for word in mode.split(",") if mode else ():
@@ -76,7 +83,9 @@ def parse_bind(text: str, shares: Shares, driver: str = "") -> MountPoint:
         raise EngineError(f"invalid volume specification: '{text}'")
     if len(parts) == 1:
         target = clean_target(parts[0], text)
-        return MountPoint("volume", target, driver=driver or "local", copy_up=True, anonymous=True)
+        return MountPoint(
+            "volume", target, driver=driver or "local", mode="z", copy_up=True, anonymous=True
+        )
     source, mode = parts[0], parts[2] if len(parts) == 3 else ""
     bind = source.startswith("/")
     if not parts[1].startswith("/") and parts[1] in _ACCESS:
@@ -211,6 +220,8 @@ def _tmpfs_mount(mount: Mapping[str, Any], target: str, shares: Shares) -> Mount
 
 def _inherited(host: Json, find: Callable[[str], Record]) -> Iterable[MountPoint]:
     for entry in host.get("VolumesFrom") or ():
+        if not entry:
+            raise BadRequest("volumes-from specification cannot be an empty string")
         name, _, mode = entry.partition(":")
         if "nocopy" in mode.split(","):
             raise BadRequest(f"invalid mode: {mode}")
@@ -255,9 +266,12 @@ def mount_points(
     for target in host.get("Tmpfs") or {}:
         if not target.startswith("/"):
             raise BadRequest(f"invalid mount path: '{target}' mount path must be absolute")
-        if clean_target(target, target, "tmpfs") in own:
+        clean = "/" + posixpath.normpath(target).lstrip("/")
+        if clean == "/":
+            raise BadRequest("invalid specification: destination can't be '/'")
+        if clean in own:
             raise BadRequest(f"Duplicate mount point: {target}")
-        own.add(clean_target(target, target, "tmpfs"))
+        own.add(clean)
     for target in config.get("Volumes") or {}:
         clean = clean_target(target, target)
         if clean not in points and clean not in own:

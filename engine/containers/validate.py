@@ -28,6 +28,7 @@ _SYSCTLS = frozenset(
         "kernel.domainname",
     }
 )
+_BOUND_PORT = re.compile(r"^\d+(/(tcp|udp|sctp))?$")
 _PORT = re.compile(r"^\d+(-\d+)?(/(tcp|udp|sctp))?$")
 
 
@@ -105,16 +106,17 @@ def _check_health(health: Mapping[str, Any]) -> None:
 
 def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     mode = host["NetworkMode"]
-    for port, bindings in host["PortBindings"].items():
-        if not _PORT.match(port):
-            raise BadRequest(f'invalid port specification: "{port.partition("/")[0]}"')
+    for port, bindings in (host["PortBindings"] or {}).items():
+        number = port.partition("/")[0]
+        if not _BOUND_PORT.match(port) or int(number) > 65535:
+            raise BadRequest(f'invalid port specification: "{number}"')
         for binding in bindings:
             _check_binding(binding)
     for entry in host.get("ExtraHosts") or ():
         if ":" not in entry or not entry.partition(":")[0]:
             raise BadRequest(f'bad format for add-host: "{entry}"')
         address = entry.partition("=" if "=" in entry.partition(":")[0] else ":")[2]
-        if address != "host-gateway" and not _is_address(address.strip("[]")):
+        if address != "host-gateway" and not _is_address(address):
             raise BadRequest(f'invalid IP address in add-host: "{address}"')
     for server in host.get("Dns") or ():
         try:
@@ -135,6 +137,7 @@ def _check_network(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
             (host.get("ExtraHosts"), "custom host-to-IP mapping", ""),
             (host.get("Dns"), "dns", ""),
             (config.get("MacAddress"), "mac-address", ""),
+            (config.get("ExposedPorts"), "port exposing", "container type "),
         ):
             if asked:
                 raise BadRequest(f"conflicting options: {what} and the {word}network mode")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.containers import limits
 from engine.containers.assemble import container_mounts
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.document import check_config, check_host_config
+from engine.containers.endpoints import asked_endpoints
 from engine.containers.limits import Machine, check, format_set, parse_set, resources
 from engine.containers.logopts import parse_size
 from engine.containers.record import MountPoint, Record
 from engine.containers.validate import check_create, check_policy
-from engine.errors import EngineError
+from engine.errors import BadRequest, EngineError
 
 MACHINE = Machine(frozenset({0, 1}), frozenset({0}), cgroup_v2=True)
 IMAGE = {
@@ -165,7 +168,57 @@ def test_limits_that_mean_none_are_null() -> None:
     host = complete_host_config({"MemorySwappiness": -1, "PidsLimit": 0}, "crun")
     assert (host["MemorySwappiness"], host["PidsLimit"]) == (None, None)
     host = complete_host_config({"MemorySwappiness": 0, "PidsLimit": -1}, "crun")
-    assert (host["MemorySwappiness"], host["PidsLimit"]) == (0, -1)
+    assert (host["MemorySwappiness"], host["PidsLimit"]) == (0, None)
+
+
+def test_what_was_not_asked_is_null_and_what_says_nothing_too() -> None:
+    host = complete_host_config({"Devices": []}, "crun")
+    assert (host["Devices"], host["Ulimits"], host["PortBindings"]) == ([], None, None)
+    config = complete_config({"Env": [], "StopTimeout": 0, "Healthcheck": {}}, {}, "i" * 64)
+    assert config["Env"] is None
+    assert (config["StopTimeout"], config["Healthcheck"]) == (0, {})
+    assert complete_config({"WorkingDir": "/a/../b/"}, {}, "i" * 64)["WorkingDir"] == "/b"
+
+
+@pytest.mark.parametrize("asked", [{"Privileged": True}, {"IpcMode": "host"}, {"PidMode": "host"}])
+def test_what_sees_the_machine_has_no_label(asked: dict[str, Any]) -> None:
+    host = complete_host_config({**asked, "SecurityOpt": ["seccomp=unconfined"]}, "crun")
+    assert host["SecurityOpt"] == ["seccomp=unconfined", "label=disable"]
+
+
+@pytest.mark.parametrize("v2", [False, True])
+def test_what_is_discarded_is_not_kept(v2: bool) -> None:
+    machine = replace(MACHINE, cgroup_v2=v2, blkio_weight=False)
+    asked = {
+        "OomKillDisable": True, "MemorySwappiness": 5, "KernelMemory": 9, "KernelMemoryTCP": 9,
+        "BlkioWeight": 50, "BlkioWeightDevice": [{"Path": "/x"}], "CpuPercent": 5,
+    }  # fmt: skip
+    host = complete_host_config(asked, "crun")
+    limits.settle(host, machine)
+    kept = (host["OomKillDisable"], host["MemorySwappiness"], host.get("KernelMemoryTCP"))
+    assert kept == ((None, None, None) if v2 else (True, 5, 9))
+    assert (host["BlkioWeight"], host["BlkioWeightDevice"], host["CpuPercent"]) == (0, [], 0)
+    assert "KernelMemory" not in host
+
+
+def test_addresses_that_no_network_gives() -> None:
+    ipam = {"IPv4Address": "x", "LinkLocalIPs": ["y"]}
+    networking = {"EndpointsConfig": {"bridge": {"IPAMConfig": ipam}}}
+    with pytest.raises(BadRequest) as failure:
+        asked_endpoints(networking, {}, {"NetworkMode": "bridge"})
+    assert failure.value.message.splitlines()[1:] == [
+        "* user specified IP address is supported on user defined networks only",
+        "* invalid IPv4 address: x",
+        "* invalid link-local IP address: y",
+    ]
+
+
+def test_only_the_networks_that_are_given_are_joined() -> None:
+    networking = {"EndpointsConfig": {"mine": {"MacAddress": "02:42:ac:11:00:09"}}}
+    assert list(asked_endpoints(networking, {}, {"NetworkMode": "bridge"})) == ["mine"]
+    config: dict[str, Any] = {}
+    asked_endpoints(networking, config, {"NetworkMode": "mine"})
+    assert config["MacAddress"] == "02:42:ac:11:00:09"
 
 
 def test_only_folders_are_read_only_below(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from engine.containers import assemble, config, files, health, logopts, points
+from engine.containers import assemble, config, health, logopts, points
 from engine.containers.container import Container
 from engine.containers.document import check_config
 from engine.containers.endpoints import asked_endpoints, exposed_ports, port_requests
@@ -26,7 +26,7 @@ from engine.containers.shares import Shares
 from engine.containers.signals import stop_signal
 from engine.containers.validate import check_create, check_devices, check_link
 from engine.errors import EngineError
-from engine.networks import Sandbox
+from engine.networks import Sandbox, files
 from engine.runtime import spec
 from engine.runtime.users import User
 
@@ -417,7 +417,7 @@ def view(body: Json, machine: Machine, folder: Path) -> Json:
         "exposed": exposed_ports(record.config),
         "ports": [
             (one.container_port, one.host_port_start)
-            for one in port_requests(asked["PortBindings"])
+            for one in port_requests(asked["PortBindings"] or {})
         ],
         "policy": vars_of(policy_of(asked)),
         "health": health_of(record.config),
