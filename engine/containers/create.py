@@ -7,7 +7,7 @@ import socket
 import time
 from typing import Any
 
-from engine.containers import isolation, limits
+from engine.containers import limits
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.container import Container
 from engine.containers.document import check_config
