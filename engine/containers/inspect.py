@@ -103,7 +103,7 @@ def inspect_document(
         "ProcessLabel": "",
         "AppArmorProfile": _apparmor(record.host_config["SecurityOpt"]),
         "ExecIDs": sorted(container.exec_ids) or None,
-        "HostConfig": _host_config(record),
+        "HostConfig": record.host_config,
         "GraphDriver": {
             "Data": {
                 "ID": record.id,
