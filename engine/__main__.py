@@ -12,6 +12,7 @@ from engine.errors import EngineError
 from engine.options import Options
 
 _LEVELS = ("debug", "info", "warning", "error")
+_CHOICES = {"--log-level": _LEVELS, "--isolation": ("standard", "enhanced")}
 
 
 def _absolute(text: str) -> Path:
@@ -25,6 +26,7 @@ _FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "--run": (_absolute, "DIR", "volatile state (default: ROOT/run)"),
     "--group": (str, "NAME", "group that may use the socket (default: root alone)"),
     "--runtime": (str, "PROGRAM", "OCI runtime (default: crun)"),
+    "--isolation": (str, "WORD", "of containers that don't ask for one: standard or enhanced"),
     "--log-level": (str, "LEVEL", f"how much to log on stderr: {', '.join(_LEVELS)}"),
     "--host-link": (_absolute, "PATH", "in the VM: socket for the host agent"),
     "--machine": (_absolute, "FILE", "in the VM: the shared folders, JSON"),
@@ -49,14 +51,14 @@ def _pairs(arguments: list[str]) -> dict[str, Any] | None:
     chosen: dict[str, Any] = {}
     for flag, word in zip(arguments[::2], arguments[1::2], strict=False):
         convert, _, _ = _FLAGS.get(flag, (None, "", ""))
-        if convert is None or word.startswith("-"):
+        if convert is None or word.startswith("-") or word not in _CHOICES.get(flag, (word,)):
             return None
         try:
             chosen[flag[2:].replace("-", "_")] = convert(word)
         except ValueError:
             return None
     whole = len(arguments) % 2 == 0 and {"root", "socket"} <= chosen.keys()
-    return chosen if whole and chosen.get("log_level", "info") in _LEVELS else None
+    return chosen if whole else None
 
 
 def _explain(arguments: list[str]) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def _explain(arguments: list[str]) -> dict[str, Any]:
             metavar=word,
             help=help,
             required=flag in ("--root", "--socket"),
-            choices=_LEVELS if flag == "--log-level" else None,
+            choices=_CHOICES.get(flag),
             default=argparse.SUPPRESS,
         )
     return dict(vars(parser.parse_args(arguments)))

@@ -43,6 +43,7 @@ class Overview:
     default_runtime: str
     init: str
     insecure_registries: Sequence[str] = INSECURE_REGISTRIES
+    security: Sequence[str] = ()
 
 
 class About:
@@ -59,6 +60,7 @@ class About:
         containers: Callable[[], Mapping[str, int]],
         images: Callable[[], int],
         init: str = "",
+        isolates: bool = False,
     ) -> None:
         self._options = options
         self._database = database
@@ -66,6 +68,7 @@ class About:
         self._containers = containers
         self._images = images
         self._init = init
+        self._isolates = isolates
         self._id = ""
         self._components: Sequence[Component] | None = None
         self.commit, self.built = _build()
@@ -107,6 +110,7 @@ class About:
             runtimes={runtime: self._options.runtime},
             default_runtime=runtime,
             init=Path(self._init).name,
+            security=_security(machine().security, isolates=self._isolates),
         )
 
     def _ask_components(self) -> Sequence[Component]:
@@ -120,6 +124,14 @@ class About:
                 version, commit = tool_version(program)
                 found.append(Component(name, version, commit))
         return found
+
+
+def _security(machine: Sequence[str], *, isolates: bool) -> Sequence[str]:
+    """The words of the machine, with Docker's for user namespaces where dockerd has it."""
+    if not isolates:
+        return machine
+    last = tuple(word for word in machine if word == "name=cgroupns")
+    return (*(word for word in machine if word not in last), "name=userns", *last)
 
 
 def _new_id() -> str:

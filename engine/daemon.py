@@ -94,6 +94,7 @@ class Daemon:
             containers=self.containers.counts,
             images=lambda: sum(1 for _ in self.images),
             init=settings.init_path,
+            isolates=settings.isolation == "enhanced",
         )
         self._link: HostLink | None = None
         self.networks.containers = self.containers

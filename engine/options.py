@@ -11,7 +11,8 @@ class Options:
 
     root is durable state, run volatile state (default ROOT/run), socket the API's Unix socket.
     host_link, machine and welcome are given inside the VM: the socket for the host agent, the
-    description of the shared folders, and the archive with the built-in image.
+    description of the machine, and the archive with the built-in image. isolation is "enhanced" or
+    "standard", for containers that don't ask for one themselves; "": as the machine says.
     """
 
     root: Path
@@ -22,6 +23,7 @@ class Options:
     welcome: Path | None = None
     runtime: str = "crun"
     group: str | None = None
+    isolation: str = ""
     hold_fd: int | None = None
     log_level: str = "info"
 

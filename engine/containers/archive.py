@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Callable
 
 from engine.errors import NotFound
+from engine.linux import identity
 from engine.values import dataclass
 
 _PIECE = 1 << 20
@@ -82,7 +83,7 @@ def _info(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | Non
     """The header of one entry; None for what tar can't hold (sockets)."""
     info = tarfile.TarInfo(name)
     info.mode = stat.S_IMODE(status.st_mode)
-    info.uid, info.gid = status.st_uid, status.st_gid
+    info.uid, info.gid = identity.inside(status.st_uid, status.st_gid)
     info.mtime = status.st_mtime_ns // 1_000_000_000
     mode = status.st_mode
     if stat.S_ISREG(mode):

@@ -9,7 +9,7 @@ from engine.containers import limits
 from engine.containers.container import Container
 from engine.containers.neighbours import Settings
 from engine.containers.record import Json, MountPoint, Record
-from engine.containers.rootfs import pin_of
+from engine.containers.rootfs import pin_of, pinned
 from engine.errors import Conflict, EngineError
 from engine.linux import devices
 from engine.linux.devices import Device
@@ -89,7 +89,7 @@ def container_mounts(
     """
     found = list(_file_mounts(record, network or folder))
     for number, point in enumerate(record.mounts):
-        source = str(pin_of(folder, number)) if point.subpath else point.source
+        source = str(pin_of(folder, number)) if pinned(record, point) else point.source
         found.append(_point_mount(point, source))
     for target, words in (record.host_config.get("Tmpfs") or {}).items():
         found.append(Mount("tmpfs", "tmpfs", target, _tmpfs_options(words.split(","))))

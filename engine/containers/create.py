@@ -7,7 +7,7 @@ import socket
 import time
 from typing import Any
 
-from engine.containers import limits
+from engine.containers import isolation, limits
 from engine.containers.config import command_of, complete_config, complete_host_config
 from engine.containers.container import Container
 from engine.containers.document import check_config
@@ -39,6 +39,7 @@ class Creator:
         self, store: Store, roots: Roots, neighbours: Neighbours, settings: Settings
     ) -> None:
         self._store = store
+        self._ranges = isolation.Ranges(store)
         self._roots = roots
         self._neighbours = neighbours
         self._settings = settings
@@ -57,6 +58,8 @@ class Creator:
         except BaseException:
             self._store.release(reserved, id)
             raise
+        finally:
+            self._ranges.settle(id)
         return Created(id, warnings)
 
     def _image(self, body: Json, platform: str) -> Image:
@@ -98,8 +101,15 @@ class Creator:
             args=command[1:],
             endpoints=endpoints,
             mounts=points,
+            id_base=self._range(host, body.get("Labels") or {}, id),
         )
         return record, warnings
+
+    def _range(self, host: Json, labels: dict[str, str], id: str) -> int:
+        """The first of the container's ids outside; 0 with standard isolation."""
+        if not isolation.enhanced(host, labels, self._settings.isolation):
+            return 0
+        return isolation.JOINED if isolation.joins(host) else self._ranges.take(id)
 
     def _adopt_host_name(self, config: Json, host: Json, *, asked: bool) -> None:
         """A container in another's network has its name; one in the machine's, the machine's."""

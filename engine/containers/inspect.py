@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.containers.container import Container
 from engine.containers.endpoints import networks_document, ports_map
+from engine.containers.isolation import id_mappings
 from engine.containers.record import Json, Record, Status
 from engine.containers.start import LOG_NAME
 from engine.networks import Sandbox
@@ -69,6 +70,12 @@ def _network_settings(
     }
 
 
+def _host_config(record: Record) -> Json:
+    if record.id_base <= 0:
+        return record.host_config
+    return {**record.host_config, "IDMappings": id_mappings(record.id_base)}
+
+
 def inspect_document(
     container: Container,
     containers: str,
@@ -103,7 +110,7 @@ def inspect_document(
         "ProcessLabel": "",
         "AppArmorProfile": _apparmor(record.host_config["SecurityOpt"]),
         "ExecIDs": sorted(container.exec_ids) or None,
-        "HostConfig": record.host_config,
+        "HostConfig": _host_config(record),
         "GraphDriver": {
             "Data": {
                 "ID": record.id,

@@ -42,10 +42,12 @@ class Events(Protocol):
 class Snapshots(Protocol):
     """`snapshots.Store`."""
 
+    @property
+    def root(self) -> Path: ...
     def changes(self, key: str) -> Iterator[Change]: ...
     def diff(self, key: str) -> Iterator[bytes]: ...
     async def prepare(self, key: str, chain_ids: Sequence[str]) -> None: ...
-    def mount_of(self, key: str, target: Path) -> Mount: ...
+    def mount_of(self, key: str, target: Path, through: int = -1) -> Mount: ...
     def upper(self, key: str) -> Path: ...
     def lower(self, key: str) -> tuple[str, ...]: ...
     def keys(self) -> Iterator[str]: ...
@@ -142,18 +144,21 @@ class Settings:
     runtime: str = "crun"
     init_path: str = ""
     boot: str = ""
+    isolation: str = "standard"
 
     @classmethod
     def of(cls, options: Options, *, cgroup_v2: bool) -> "Settings":
         """From the engine's own settings and this machine."""
+        shares = Shares(options.socket, options.machine)
         init = shutil.which("catatonit") or shutil.which("tini") or ""
         for place in ("/usr/bin/catatonit", "/usr/libexec/podman/catatonit"):
             init = init or (place if Path(place).exists() else "")
         return cls(
             folder=options.root / "containers",
-            shares=Shares(options.socket, options.machine),
+            shares=shares,
             machine=this_machine(cgroup_v2),
             runtime=Path(options.runtime).name,
             init_path=init,
             boot=_BOOT.read_text(encoding="ascii").strip(),
+            isolation=options.isolation or shares.isolation or "standard",
         )

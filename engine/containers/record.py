@@ -97,6 +97,8 @@ class Record:
     mounts: list[MountPoint] = field(default_factory=list)
     state: State = field(default_factory=State)
     sandbox: Json | None = None
+    # with enhanced isolation the first id outside, or isolation.JOINED
+    id_base: int = 0
 
     @property
     def auto_remove(self) -> bool:

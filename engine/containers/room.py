@@ -21,7 +21,7 @@ from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.content import compression
 from engine.errors import EngineError, Forbidden
-from engine.linux import confined, trees
+from engine.linux import confined, identity, trees, userns
 from engine.runtime import users
 
 _DEPTH = 8  # pieces of up to a megabyte between the thread and the loop
@@ -53,9 +53,14 @@ class Rooms:
         running = container.running
         if container.live and running is not None and running.pid:
             pid = running.pid
-            return await confined.run(
-                lambda: confined.enter_process(pid, lambda: running.signal(0)), work
-            )
+            ids = userns.ids_of(pid) if container.record.id_base else None
+
+            def enter_running() -> None:
+                confined.enter_process(pid, lambda: running.signal(0))
+                if ids is not None:
+                    identity.see_through(ids)
+
+            return await confined.run(enter_running, work)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(container.lock)
             if container.unmounting is not None:

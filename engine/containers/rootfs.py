@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.containers.container import Container
+from engine.containers.mapped import Isolated, bind_inside, mount_root
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.paths import is_folder, make_folder, make_in, open_below, resolve_in
 from engine.containers.record import MountPoint, Record
 from engine.errors import EngineError
-from engine.linux import mounts, trees
+from engine.linux import identity, mounts, trees
 from engine.linux.mounts import Mount
 
 _log = logging.getLogger(__name__)
@@ -44,20 +45,28 @@ class Roots:
         """Where its root is mounted."""
         return self._folder / id / "rootfs"
 
-    def mount(self, id: str, *, lasting: bool = True) -> Path:
+    def mount(self, id: str, *, lasting: bool = True, isolated: Isolated | None = None) -> Path:
         """Mount the root; blocks for well under a millisecond. Raises OSError, NotFound.
 
         Not `lasting`: the files needn't survive a crash of the machine, nothing is synced.
+        With `isolated` the owners are those of its user namespace. Raises EngineError where the
+        file system can't do so.
         """
         target = self.path(id)
-        what = self._snapshots.mount_of(id, target)
         if not lasting:
             # overlayfs marks such a work folder and refuses it the next time; only a crash of the
             # machine makes that matter, and then the container is removed
             mark = self._snapshots.upper(id).parent / "work/work/incompat"
             shutil.rmtree(mark, ignore_errors=True)
-            what = replace(what, options=(*what.options, "volatile"))
-        self._mount(what)
+
+        def what(through: int = -1) -> Mount:
+            found = self._snapshots.mount_of(id, target, through)
+            return found if lasting else replace(found, options=(*found.options, "volatile"))
+
+        if isolated is None:
+            self._mount(what())
+        else:
+            mount_root(self._snapshots.root, target, isolated, what)
         return target
 
     def unmount(self, id: str) -> None:
@@ -86,21 +95,25 @@ class Roots:
         with contextlib.suppress(OSError):
             self._unmount(self.folder(id) / "shm", lazy=True)
 
-    def pin(self, record: Record) -> None:
-        """Mount the subpaths of volumes at `pin_of` each; blocks. Raises OSError, EngineError.
+    def pin(self, record: Record, isolated: Isolated | None = None) -> None:
+        """Mount what `pinned` says at `pin_of` each; blocks. Raises OSError, EngineError.
 
         The runtime is given those: a path through a volume could be turned elsewhere by a
-        container that writes to it.
+        container that writes to it; and with `isolated` the owners are those inside.
         """
         for number, point in enumerate(record.mounts):
-            if not point.subpath:
+            if not pinned(record, point):
                 continue
             source = open_source(point)
             try:
                 place = pin_of(Path("/"), number)
                 target = make_in(self.folder(record.id), str(place), folder=is_folder(source))
                 try:
-                    trees.bind(source, target)
+                    if isolated is None:
+                        trees.bind(source, target)
+                    else:
+                        below = not point.options.get("NonRecursive")
+                        bind_inside(source, target, isolated, recursive=below)
                 finally:
                     os.close(target)
             finally:
@@ -185,13 +198,18 @@ class Roots:
             except (EngineError, OSError) as error:
                 _log.warning("unmount of volume %s: %s", point.name, error)
 
-    def make_working_folder(self, root: Path, record: Record) -> None:
+    def make_working_folder(
+        self, root: Path, record: Record, isolated: Isolated | None = None
+    ) -> None:
         """Make the working directory inside the mounted root, as dockerd does."""
         folder = record.config.get("WorkingDir")
         if not folder or folder == "/":
             return
         try:
-            make_folder(root, folder)
+            if isolated is None:
+                make_folder(root, folder)
+            else:
+                identity.acting_as(*isolated.root, lambda: make_folder(root, folder))
         except OSError as error:
             raise EngineError(
                 f"failed to create the working directory {folder}: {error.strerror}"
@@ -211,8 +229,13 @@ def make_source(point: MountPoint) -> None:
         ) from error
 
 
+def pinned(record: Record, point: MountPoint) -> bool:
+    """Whether the runtime gets a mount of the engine's instead of the source itself."""
+    return bool(point.subpath or (record.id_base and point.type != "tmpfs"))
+
+
 def pin_of(folder: Path, number: int) -> Path:
-    """Where the subpath of a container's mount with this number is mounted during a start."""
+    """Where a container's mount with this number is mounted during a start."""
     return folder / "pins" / str(number)
 
 

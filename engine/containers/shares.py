@@ -19,8 +19,10 @@ class Shares:
     def __init__(self, socket: Path, machine: Path | None = None) -> None:
         self.socket = socket
         self.folders: tuple[str, ...] | None = None
+        self.isolation = ""
         if machine is not None:
             description: Mapping[str, Any] = json.loads(machine.read_text())
+            self.isolation = str(description.get("isolation") or "")
             self.folders = tuple(
                 posixpath.normpath(share["path"]) for share in description.get("shares") or ()
             )

@@ -6,7 +6,9 @@ Whatever fails on the way is undone; the container stays as it was, and its stat
 import asyncio
 import contextlib
 import logging
+import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from engine.containers.assemble import joined, spec_inputs
@@ -14,10 +16,11 @@ from engine.containers.container import Container, Ended
 from engine.containers.endpoints import sandbox_request
 from engine.containers.links import link_environment, links_of
 from engine.containers.logopts import parse_size
+from engine.containers.mapped import Isolated
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.proc import refuse_mounts
 from engine.containers.record import Record, Status
-from engine.containers.rootfs import Roots
+from engine.containers.rootfs import Roots, pinned
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.validate import check_devices
@@ -60,9 +63,10 @@ class Starter:
         durable = not container.record.auto_remove
         noted = asyncio.create_task(self._store.save(container, durable=durable))
         try:
-            bundle = await self._prepare(container)
-            await noted
-            await self._launch(container, bundle)
+            with contextlib.ExitStack() as opened:
+                bundle = await self._prepare(container, opened)
+                await noted
+                await self._launch(container, bundle)
         except BaseException as error:
             with contextlib.suppress(Exception):
                 await noted
@@ -70,34 +74,48 @@ class Starter:
             await self._failed(container, error)
             raise
 
-    async def _prepare(self, container: Container) -> Bundle:
+    async def _prepare(self, container: Container, opened: contextlib.ExitStack) -> Bundle:
         record = container.record
         check_devices(record.host_config)
         if container.unmounting is not None:
             await container.unmounting
         await self._roots.mount_volumes(record)
-        network = asyncio.create_task(self._open_network(container))
+        isolated = await self._isolate(record, opened)
+        network = asyncio.create_task(self._open_network(container, isolated))
         try:
-            user = await asyncio.to_thread(self._open_root, record)
+            user = await asyncio.to_thread(self._open_root, record, isolated)
         finally:
             await asyncio.wait([network])
         container.sandbox = sandbox = network.result()
-        self._write_files(container, sandbox)
-        shm = self._shared_memory(container)
+        self._write_files(container, sandbox, isolated)
+        shm = self._shared_memory(container, isolated)
         find = self._store.get
         linked = link_environment(record.name, links_of(record, find))
         inputs = spec_inputs(container, sandbox, user, self._settings, find, shm, linked)
+        if isolated is not None:
+            inputs = replace(inputs, user_namespace=isolated.namespaces.user_path)
         return bundle_of(record, self._settings.folder, spec.build(inputs))
 
-    def _open_root(self, record: Record) -> User:
-        root = self._roots.mount(record.id, lasting=not record.auto_remove)
+    async def _isolate(self, record: Record, opened: contextlib.ExitStack) -> Isolated | None:
+        if not record.id_base:
+            return None
+        from engine.containers.isolated import isolate
+
+        settings = self._settings
+        isolated = await isolate(record, self._store.get, settings.folder, settings.shares.socket)
+        opened.callback(isolated.namespaces.close)
+        return isolated
+
+    def _open_root(self, record: Record, isolated: Isolated | None) -> User:
+        lasting = not record.auto_remove
+        root = self._roots.mount(record.id, lasting=lasting, isolated=isolated)
         refuse_mounts(root, record)
-        self._roots.make_working_folder(root, record)
-        self._roots.pin(record)
+        self._roots.make_working_folder(root, record, isolated)
+        self._roots.pin(record, isolated)
         groups = tuple(record.host_config.get("GroupAdd") or ())
         return users.resolve(root, record.config["User"], groups)
 
-    async def _open_network(self, container: Container) -> Sandbox:
+    async def _open_network(self, container: Container, isolated: Isolated | None) -> Sandbox:
         record = container.record
         mode = record.network_mode
         if mode.startswith("container:"):
@@ -110,14 +128,19 @@ class Starter:
             theirs = other.sandbox.resolv_conf if other.sandbox else ""
             assert other.running is not None
             return Sandbox(Path(f"/proc/{other.running.pid}/ns/net"), resolv_conf=theirs)
+        request = sandbox_request(record)
+        if isolated is not None:
+            request = replace(request, namespace=isolated.namespaces.network)
         try:
-            return await self._neighbours.networks.open(sandbox_request(record))
+            return await self._neighbours.networks.open(request)
         except EngineError as error:
             error.message = f"failed to set up container networking: {error.message}"
             error.args = (error.message,)
             raise
 
-    def _write_files(self, container: Container, sandbox: Sandbox) -> None:
+    def _write_files(
+        self, container: Container, sandbox: Sandbox, isolated: Isolated | None
+    ) -> None:
         record = container.record
         folder = self._settings.folder / record.id
         config, host = record.config, record.host_config
@@ -146,8 +169,11 @@ class Starter:
             folder / "hosts", hosts_text(addresses, config["Hostname"], config["Domainname"], extra)
         )
         write_in_place(folder / "resolv.conf", resolv_text(sandbox.resolv_conf, host))
+        for name in ("hostname", "hosts", "resolv.conf"):
+            if isolated is not None:
+                os.chown(folder / name, *isolated.root)
 
-    def _shared_memory(self, container: Container) -> str:
+    def _shared_memory(self, container: Container, isolated: Isolated | None) -> str:
         """The folder to bind at /dev/shm when it's shared between containers; "" otherwise."""
         host = container.record.host_config
         mode = host["IpcMode"]
@@ -158,7 +184,9 @@ class Starter:
             return ""
         folder = self._settings.folder / container.id / "shm"
         folder.mkdir(exist_ok=True)
-        options = ("nosuid", "nodev", "noexec", "mode=1777", f"size={host['ShmSize']}")
+        uid, gid = isolated.root if isolated is not None else (0, 0)
+        size = f"size={host['ShmSize']},uid={uid},gid={gid}"
+        options = ("nosuid", "nodev", "noexec", "mode=1777", size)
         if not mounts.is_mounted(folder):
             mounts.mount(Mount("tmpfs", "shm", str(folder), options))
         return str(folder)
@@ -166,7 +194,7 @@ class Starter:
     async def _launch(self, container: Container, bundle: Bundle) -> None:
         runtime = self._neighbours.runtime
         running = await runtime.create(bundle)
-        if any(point.subpath for point in container.record.mounts):
+        if any(pinned(container.record, point) for point in container.record.mounts):
             await asyncio.to_thread(self._roots.unpin, container.id)
         for waiting in list(container.pending):
             if not waiting.done():

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from engine.containers.archive import missing
 from engine.content import compression
 from engine.errors import BadRequest, Forbidden
+from engine.linux import identity
 from engine.linux.removal import remove_tree
 from engine.snapshots.body import set_xattrs, write_body
 from engine.snapshots.tar import Entry, Reader, Source, TarError
@@ -69,6 +70,7 @@ class _Unpacker:
         for entry in reader:
             if self._owner is not None:
                 entry.uid, entry.gid = self._owner
+            entry.uid, entry.gid = identity.outside(entry.uid, entry.gid)
             target = self._below(entry.name)
             if target == self._where:
                 if entry.type != b"5":

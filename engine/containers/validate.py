@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.containers import limits
+from engine.containers.isolation import is_option
 from engine.containers.logopts import check_log
 from engine.containers.signals import parse_signal
 from engine.errors import BadRequest, EngineError
@@ -240,7 +241,7 @@ def _check_security(host: Mapping[str, Any]) -> list[str]:
         key, separator, value = option.partition("=")
         if not separator:
             key, separator, value = option.partition(":")
-        if option == "no-new-privileges" or key in ("label", "seccomp"):
+        if option == "no-new-privileges" or key in ("label", "seccomp") or is_option(option):
             continue
         if key == "no-new-privileges" and value in _BOOLEANS:
             continue

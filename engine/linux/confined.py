@@ -46,7 +46,7 @@ def enter_mounts(root: Path, what: Mount, more: Callable[[], None]) -> None:
 
     `more` mounts what belongs inside, once `what` is mounted.
     """
-    _leave_mounts()
+    leave_mounts()
     mounts.mount(what)
     more()
     os.chroot(root)
@@ -58,7 +58,7 @@ def enter_folders(place: Path, folders: Mapping[str, Path]) -> None:
 
     `place` is any folder: the root is mounted over it, seen by this thread alone.
     """
-    _leave_mounts()
+    leave_mounts()
     opened = {name: os.open(path, _FOLDER) for name, path in folders.items()}
     try:
         mounts.mount(Mount("tmpfs", "tmpfs", str(place), ("size=64k", "mode=700")))
@@ -76,7 +76,8 @@ def enter_folders(place: Path, folders: Mapping[str, Path]) -> None:
     os.chdir("/")
 
 
-def _leave_mounts() -> None:
+def leave_mounts() -> None:
+    """Give the calling thread a mount namespace and file-system state of its own."""
     check(libc().unshare(ctypes.c_int(_CLONE_FS | _CLONE_NEWNS)), "unshare")
     mounts.propagate("/", "rprivate")
 

@@ -62,6 +62,13 @@ def make_netns(path: Path) -> tuple[int, int]:
         raise
 
 
+def take_netns(namespace: int, path: Path) -> tuple[int, int]:
+    """As `make_netns`, with the namespace behind a descriptor, which stays the caller's."""
+    enter_netns(namespace)
+    bind(namespace, path)
+    return os.dup(namespace), os.fstat(namespace).st_ino
+
+
 def bind(descriptor: int, path: Path) -> None:
     """Keep the namespace behind `descriptor` at the file `path`, which is made for it."""
     path.parent.mkdir(parents=True, exist_ok=True)

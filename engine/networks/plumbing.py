@@ -27,12 +27,18 @@ class Wire:
     default: bool = False
 
 
-def build(channel: netlink.Channel, path: Path, wires: Sequence[Wire], group: int) -> int:
+def build(
+    channel: netlink.Channel, path: Path, wires: Sequence[Wire], group: int, namespace: int = -1
+) -> int:
     """Make a namespace bound at `path` with a loopback and the wires; returns its inode.
 
-    Only for a thread that ends soon: it is left inside the namespace. Raises OSError.
+    `namespace` is a descriptor of one to use instead. Only for a thread that ends soon: it is left
+    inside the namespace. Raises OSError.
     """
-    descriptor, inode = namespaces.make_netns(path)
+    if namespace < 0:
+        descriptor, inode = namespaces.make_netns(path)
+    else:
+        descriptor, inode = namespaces.take_netns(namespace, path)
     try:
         with netlink.Channel() as inside:
             _attach(channel, inside, descriptor, wires, group)

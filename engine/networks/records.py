@@ -80,7 +80,8 @@ class SandboxRequest:
     for the machine's own network, one named `none` for a namespace with only a loopback.
     `name` has no leading slash. `publish_all_exposed` are ports such as `80/tcp` to be published on
     any free host port (`docker run -P`). `dns` are the servers of `--dns`, for names that the
-    networks don't know.
+    networks don't know. `namespace` is a descriptor of the network namespace to use when there is
+    one already, as it belongs to a user namespace; it counts during `open` alone.
     """
 
     container_id: str
@@ -90,6 +91,7 @@ class SandboxRequest:
     ports: tuple[PortRequest, ...] = ()
     publish_all_exposed: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+    namespace: int = -1
 
     def to_record(self) -> dict[str, Any]:
         """The request as JSON."""

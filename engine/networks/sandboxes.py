@@ -154,7 +154,9 @@ class Sandboxes:
             if one.host_link
         ]
         group = self._identity.group
-        inode = plumbing.build(self._bridges.channel, sandbox.netns, wires, group)
+        inode = plumbing.build(
+            self._bridges.channel, sandbox.netns, wires, group, request.namespace
+        )
         try:
             self._publish(sandbox)
             named = self.resolving.wanted(sandbox.endpoints)

@@ -72,7 +72,7 @@ class SpecInputs:
     pid: str = PRIVATE
     uts: str = PRIVATE
     cgroup: str = ""  # "": private on cgroup v2, host on v1
-    user_namespace: str = HOST
+    user_namespace: str = HOST  # or the path of one that exists
     sysctls: Mapping[str, str] = field(default_factory=dict)
     rlimits: tuple[Rlimit, ...] = ()
     resources: Resources = field(default_factory=Resources)
@@ -100,6 +100,8 @@ def build(inputs: SpecInputs) -> dict[str, Any]:
     }
     if inputs.uts != HOST and inputs.hostname:
         config["hostname"] = inputs.hostname
+    if inputs.uts != HOST and inputs.domainname and inputs.user_namespace != HOST:
+        config["domainname"] = inputs.domainname  # its sysctl belongs to the machine's root
     if inputs.annotations:
         config["annotations"] = dict(inputs.annotations)
     return config
@@ -154,6 +156,8 @@ def _mounts(inputs: SpecInputs) -> list[Mount]:
         # /dev/mqueue stays: mounted in the machine's IPC namespace it shows the machine's queues
         options = ("rbind", "nosuid", "noexec", "nodev")
         found["/dev/shm"] = Mount("bind", "/dev/shm", "/dev/shm", options)
+        if inputs.user_namespace != HOST:
+            del found["/dev/mqueue"]  # that namespace isn't its own to mount
     if inputs.init_path:
         found[INIT_PATH] = Mount("bind", inputs.init_path, INIT_PATH, ("bind", "ro"))
     own = {mount.target: mount for mount in inputs.mounts}
@@ -166,6 +170,8 @@ def _namespaces(inputs: SpecInputs) -> list[dict[str, str]]:
     cgroup = inputs.cgroup or (PRIVATE if inputs.cgroup_v2 else HOST)
     ipc = PRIVATE if inputs.ipc == NONE else inputs.ipc
     found = [{"type": "mount"}]
+    if inputs.user_namespace != HOST:
+        found.insert(0, {"type": "user", "path": inputs.user_namespace})
     for kind, word in (
         ("network", inputs.network),
         ("ipc", ipc),
@@ -184,13 +190,15 @@ def _namespaces(inputs: SpecInputs) -> list[dict[str, str]]:
 
 def _sysctls(inputs: SpecInputs) -> dict[str, str]:
     found: dict[str, str] = {}
+    mapped = inputs.user_namespace != HOST
     if inputs.network != HOST:
         # ping and low ports without privileges, as Docker since 20.10
         found |= {
             "net.ipv4.ip_unprivileged_port_start": "0",
-            "net.ipv4.ping_group_range": "0 2147483647",
+            # in a user namespace the groups must be some of its own
+            "net.ipv4.ping_group_range": "0 65535" if mapped else "0 2147483647",
         }
-    if inputs.domainname and inputs.uts != HOST:
+    if inputs.domainname and inputs.uts != HOST and not mapped:
         found["kernel.domainname"] = inputs.domainname
     return found | dict(inputs.sysctls)
 

@@ -8,13 +8,13 @@ import asyncio
 import json
 import os
 import re
-import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import EngineError, NotFound
 from engine.linux.mounts import Mount
 from engine.linux.placement import spread_below
+from engine.linux.removal import remove_tree
 from engine.snapshots.diff import Change, changes, tar_of
 from engine.snapshots.layers import Layers
 
@@ -27,6 +27,7 @@ class Store:
     """Snapshots below `root`; `layers` is where their lower folders come from."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.layers = Layers(root)
         self._root = root / "snapshots"
         self._root.mkdir(parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ class Store:
         # hears the chain of a removed snapshot, for collecting layers; the image store sets it
         self.released: Callable[[Sequence[str]], Awaitable[None]] | None = None
         for leftover in self._root.glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_tree(leftover)
         self._chains = {key: self._read_chain(key) for key in self.keys()}
 
     def close(self) -> None:
@@ -82,7 +83,7 @@ class Store:
         os.chmod(building / "upper", 0o755)
         (building / "chain").write_text(json.dumps(list(chain_ids)))
         if folder.exists():
-            shutil.rmtree(building)
+            remove_tree(building)
             raise FileExistsError(f"snapshot {key} exists")
         building.rename(folder)
         self._chains[key] = tuple(chain_ids)
@@ -114,10 +115,19 @@ class Store:
         """The layers that any snapshot stands on."""
         return {chain_id for chain in self._chains.values() for chain_id in chain}
 
-    def mount_of(self, key: str, target: Path) -> Mount:
-        """The overlay mount of a snapshot at `target`. Raises NotFound."""
+    def mount_of(self, key: str, target: Path, through: int = -1) -> Mount:
+        """The overlay mount of a snapshot at `target`. Raises NotFound.
+
+        `through` is a descriptor of the store's root, when another mount of it is to be used: the
+        answer then is for this process alone.
+        """
         folder = self.folder(key)
-        lower = self._lower(self.chain(key))
+        if through < 0:
+            lower = self._lower(self.chain(key))
+        else:
+            seen = Path(f"/proc/self/fd/{through}")
+            folder = seen / folder.relative_to(self.root)
+            lower = self._lower(self.chain(key), seen)
         options = (
             f"lowerdir={lower}",
             f"upperdir={_escape(folder / 'upper')}",
@@ -160,7 +170,7 @@ class Store:
         )
         return Mount("overlay", "overlay", str(target), options)
 
-    def _lower(self, chain_ids: Sequence[str]) -> str:
+    def _lower(self, chain_ids: Sequence[str], seen: Path | None = None) -> str:
         shorts = []
         for chain_id in reversed(chain_ids):
             layer = self.layers.get(chain_id)
@@ -168,7 +178,10 @@ class Store:
                 raise NotFound(f"layer {chain_id} does not exist; pull or load the image again")
             shorts.append(layer.short)
         if not shorts:
-            return _escape(self.layers.empty)
+            empty = self.layers.empty
+            return str(seen / empty.relative_to(self.root)) if seen else _escape(empty)
+        if seen:
+            return ":".join(f"{seen}/{self.layers.links.name}/{short}" for short in shorts)
         full = ":".join(_escape(self.layers.links / short) for short in shorts)
         if len(full) + 2 * len(str(self._root)) + 300 < _OPTIONS_LIMIT:
             return full
@@ -189,7 +202,7 @@ class Store:
             folder.rename(grave)
         except FileNotFoundError:
             return
-        await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, grave)
         chain = self._chains.pop(key, ())
         if self.released is not None:
             await self.released(chain)

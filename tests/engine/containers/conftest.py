@@ -191,7 +191,9 @@ class FakeSnapshots:
     async def prepare(self, key: str, chain_ids: Sequence[str]) -> None:
         self.held.add(key)
 
-    def mount_of(self, key: str, target: Path) -> Mount:
+    root = Path("/engine")
+
+    def mount_of(self, key: str, target: Path, through: int = -1) -> Mount:
         return Mount("overlay", "overlay", str(target))
 
     def lower(self, key: str) -> tuple[str, ...]:
