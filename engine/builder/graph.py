@@ -4,123 +4,57 @@
 layers below, and the digest of the files that a copy or a mount reads.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from engine.builder.instructions import Heredoc, Instruction, Mount
-from engine.builder.stages import Source
-from engine.values import dataclass, field
+from engine.builder import configs, history, lowering
+from engine.builder.arguments import proxies
+from engine.builder.errors import DockerfileError
+from engine.builder.expand import expand
+from engine.builder.history import FILES, Style
+from engine.builder.instructions import (
+    Add,
+    Arg,
+    Cmd,
+    Copy,
+    Healthcheck,
+    Instruction,
+    Maintainer,
+    Run,
+    Workdir,
+)
+from engine.builder.operations import (
+    ConfigOp,
+    CopyOp,
+    MountOp,
+    Operation,
+    RunOp,
+    WorkdirOp,
+)
+from engine.builder.reading import read_trigger
+from engine.builder.stages import Plan, Stage
+from engine.builder.words import expand as expand_word
+from engine.values import dataclass, field, replace
 
-
-@dataclass(frozen=True)
-class MountOp:
-    """A mount of a RunOp; source says where a bind or cache mount takes its files from.
-
-    mount.target is absolute. A cache mount without `from=` starts empty: source None.
-    """
-
-    mount: Mount
-    source: Source | None = None
-
-
-@dataclass(frozen=True)
-class RunOp:
-    """Run a program. env: all variables that it gets, as NAME=value, in order.
-
-    key_env: as env, without what must not decide about the cache (proxies).
-    script: a text that must lie at `/dev/pipes/NAME` (mode 0755) while it runs: argv names it.
-    """
-
-    argv: tuple[str, ...]
-    env: tuple[str, ...]
-    key_env: tuple[str, ...]
-    workdir: str
-    user: str
-    mounts: tuple[MountOp, ...] = ()
-    network: str = ""
-    security: str = ""
-    script: Heredoc | None = None
-
-    def key(self) -> dict[str, Any]:
-        """What decides about the result, apart from the files below and those of its mounts."""
-        return {
-            "op": "run",
-            "argv": list(self.argv),
-            "env": list(self.key_env),
-            "workdir": self.workdir,
-            "user": self.user,
-            "mounts": [str(each) for each in self.mounts],
-            "network": self.network,
-            "security": self.security,
-            "script": self.script.content if self.script else "",
-        }
-
-
-@dataclass(frozen=True)
-class CopyOp:
-    """COPY or ADD: sources are patterns below `source`, destination is absolute.
-
-    A destination that ends with "/" is a folder. add: URLs and git are fetched, tars unpacked.
-    chown and chmod as written (expanded); names are those of the image's own /etc/passwd.
-    heredocs: files named and filled as said, their variables already replaced.
-    """
-
-    sources: tuple[str, ...]
-    destination: str
-    source: Source
-    add: bool = False
-    heredocs: tuple[Heredoc, ...] = ()
-    chown: str = ""
-    chmod: str = ""
-    link: bool = False
-    parents: bool = False
-    exclude: tuple[str, ...] = ()
-    checksum: str = ""
-    keep_git_dir: bool = False
-    unpack: bool | None = None
-
-    def key(self) -> dict[str, Any]:
-        """What decides about the result, apart from the files (their digest is the solver's)."""
-        return {
-            "op": "add" if self.add else "copy",
-            "destination": self.destination,
-            "heredocs": [[each.name, each.content] for each in self.heredocs],
-            "chown": self.chown,
-            "chmod": self.chmod,
-            "parents": self.parents,
-            "unpack": self.unpack,
-        }
-
-
-@dataclass(frozen=True)
-class WorkdirOp:
-    """Make a folder and its parents where they are missing, owned by the image's `user`."""
-
-    path: str
-    user: str = ""
-
-    def key(self) -> dict[str, Any]:
-        """What decides about the result."""
-        return {"op": "workdir", "path": self.path, "user": self.user}
-
-
-@dataclass(frozen=True)
-class ConfigOp:
-    """Nothing but the config changes."""
-
-    def key(self) -> dict[str, Any]:
-        """What decides about the result; the config says the rest."""
-        return {"op": "config"}
-
-
-Operation = RunOp | CopyOp | WorkdirOp | ConfigOp
+__all__ = [
+    "ConfigOp",
+    "CopyOp",
+    "MountOp",
+    "Operation",
+    "RunOp",
+    "Style",
+    "Vertex",
+    "WorkdirOp",
+    "vertices",
+]
 
 
 @dataclass(frozen=True)
 class Vertex:
     """One step. config: the image's inner config after it; author: the image's author after it.
 
-    created_by is the history entry's; of a CopyOp it holds one `{}` for the digest of the files
-    (`file:HEX`, `dir:HEX`, `multi:HEX`). trigger: it comes from the base image's ONBUILD.
+    args: build arguments in force after it. trigger: it comes from the base image's ONBUILD.
+    note: what the classic builder says besides ("" mostly).
     """
 
     instruction: Instruction
@@ -129,3 +63,156 @@ class Vertex:
     config: dict[str, Any] = field(default_factory=dict)
     author: str = ""
     trigger: bool = False
+    args: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    def history(self, files: str = "") -> str:
+        """The history's line; files: digest of what a copy copies (`file:HEX`, `dir:HEX`)."""
+        return self.created_by.replace(FILES, files, 1)
+
+
+def vertices(
+    plan: Plan,
+    stage: Stage,
+    base: Mapping[str, Any],
+    author: str = "",
+    *,
+    inherited: Mapping[str, str] | None = None,
+    style: Style = Style.CLASSIC,
+) -> tuple[Vertex, ...]:
+    """The steps of a stage in order, the base's triggers first. Raises DockerfileError.
+
+    base: inner config of the image or stage that it stands on, {} for scratch. inherited: args of
+    the last vertex of the stage that it stands on; BuildKit keeps them, the classic builder not.
+    """
+    line = stage.from_.first_line
+    triggers = [read_trigger(text, line) for text in base.get("OnBuild") or ()]
+    steps = _Steps(plan, stage, base, author, style)
+    if inherited and style is Style.BUILDKIT:
+        steps.args.update(inherited)
+    told = [steps.take(trigger, trigger=True) for trigger in triggers]
+    return (*told, *(steps.take(step) for step in stage.steps))
+
+
+class _Steps:
+    """A stage being told step by step: the config and the arguments so far."""
+
+    def __init__(
+        self, plan: Plan, stage: Stage, base: Mapping[str, Any], author: str, style: Style
+    ) -> None:
+        self._plan = plan
+        self._stage = stage
+        self._style = style
+        self._config = configs.of_base(base)
+        self._author = author
+        self._cmd_set = False
+        self.args: dict[str, str] = {}
+
+    def take(self, step: Instruction, *, trigger: bool = False) -> Vertex:
+        """One more step."""
+        try:
+            return replace(self._take(step), trigger=trigger)
+        except DockerfileError as error:
+            raise error.at(step.first_line) from error
+
+    def _variables(self) -> dict[str, str]:
+        """What a step may refer to: an ENV is stronger than an ARG of its name."""
+        return {**self.args, **configs.variables(self._config)}
+
+    def _take(self, step: Instruction) -> Vertex:
+        note = self._note(step)
+        if isinstance(step, Arg):
+            step = self._declare(step)
+        else:
+            step = expand(step, self._variables(), self._plan.escape)
+        if isinstance(step, Run):
+            return self._run(step)
+        self._config = configs.apply(self._config, step, cmd_stays=self._cmd_set)
+        if isinstance(step, Copy | Add):
+            return self._copy(step)
+        if isinstance(step, Maintainer):
+            self._author = step.name
+        if isinstance(step, Cmd):
+            self._cmd_set = bool(step.command.words)
+        told = history.other(self._style, step, self._config)
+        return replace(self._vertex(step, self._plain(step), told), note=note)
+
+    def _plain(self, step: Instruction) -> Operation:
+        workdir = self._config.get("WorkingDir") or "/"
+        if isinstance(step, Workdir) and workdir != "/":
+            # the classic builder leaves the folder to root
+            user = self._config.get("User") or ""
+            return WorkdirOp(workdir, "" if self._style is Style.CLASSIC else user)
+        return ConfigOp()
+
+    def _note(self, step: Instruction) -> str:
+        test = (self._config.get("Healthcheck") or {}).get("Test") or ["NONE"]
+        if isinstance(step, Healthcheck) and test[0] != "NONE":
+            return f"Note: overriding previous HEALTHCHECK: [{' '.join(test)}]\n"
+        return ""
+
+    def _vertex(self, step: Instruction, op: Operation, told: str) -> Vertex:
+        return Vertex(step, op, told, self._config, self._author, args=dict(self.args))
+
+    def _declare(self, arg: Arg) -> Arg:
+        """Put arguments in force; what is told of them is the default, or BuildKit's the value."""
+        told: list[tuple[str, str | None]] = []
+        for pattern, default in arg.pairs:
+            variables = self._variables()
+            name = expand_word(pattern, variables, self._plan.escape)
+            value = self._plan.args.get(name)
+            if default is not None:
+                default = expand_word(default, variables, self._plan.escape)
+            if value is None:
+                value = self._plan.meta.get(name) if default is None else default
+            if value is not None:
+                self.args[name] = value
+            elif self._style is Style.CLASSIC:
+                self.args.pop(name, None)
+            told.append((name, default if self._style is Style.CLASSIC else value))
+        return replace(arg, pairs=tuple(told))
+
+    def _arguments(self) -> list[str]:
+        """Arguments as a RUN's history tells them."""
+        environment = configs.variables(self._config)
+        if self._style is Style.BUILDKIT:
+            return [f"{name}={environment.get(name, value)}" for name, value in self.args.items()]
+        return sorted(
+            f"{name}={value}" for name, value in self.args.items() if name not in environment
+        )
+
+    def _run(self, run: Run) -> Vertex:
+        argv, script = lowering.program(run.command, self._config)
+        if not argv:
+            raise DockerfileError("no command specified")
+        if run.security == "insecure":
+            raise DockerfileError(
+                "granting entitlement security.insecure is not allowed by build daemon "
+                "configuration"
+            )
+        environment = configs.variables(self._config)
+        own = {name: value for name, value in self.args.items() if name not in environment}
+        key_env = {**environment, **dict(sorted(own.items()))}
+        workdir = self._config.get("WorkingDir") or "/"
+        mounts = lowering.mounts(run.mounts, workdir, self._source)
+        env = {**lowering.agent(mounts), **proxies(self._plan.args), **key_env}
+        op = RunOp(
+            argv=argv,
+            env=tuple(f"{name}={value}" for name, value in env.items()),
+            key_env=tuple(f"{name}={value}" for name, value in key_env.items()),
+            workdir=workdir,
+            user=self._config.get("User") or "",
+            mounts=mounts,
+            network=run.network,
+            security=run.security,
+            script=script,
+        )
+        return self._vertex(run, op, history.run(self._style, argv, self._arguments()))
+
+    def _copy(self, copy: Copy | Add) -> Vertex:
+        workdir = self._config.get("WorkingDir") or "/"
+        op = lowering.files(copy, workdir, self._source)
+        return self._vertex(copy, op, history.files(self._style, copy, self._config))
+
+    def _source(self, word: str) -> Any:
+        return self._plan.source(word, self._stage.index)

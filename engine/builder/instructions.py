@@ -114,19 +114,24 @@ class Env(Instruction):
 
 @dataclass(frozen=True)
 class Label(Instruction):
-    """`LABEL NAME=VALUE...`; legacy: it was `LABEL NAME VALUE`."""
+    """`LABEL NAME=VALUE...`; legacy: it was `LABEL NAME VALUE`; literal: nothing is expanded."""
 
     pairs: tuple[tuple[str, str], ...] = ()
     legacy: bool = False
+    literal: bool = False
 
     keyword: ClassVar[str] = "LABEL"
 
 
 @dataclass(frozen=True)
 class Run(Instruction):
-    """`RUN`. network: "", default, none or host; security: "", sandbox or insecure."""
+    """`RUN`. network: "", default, none or host; security: "", sandbox or insecure.
+
+    mounts are read from mount_texts when the instruction is expanded.
+    """
 
     command: Command = Command((), True)
+    mount_texts: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     network: str = ""
     security: str = ""
