@@ -27,6 +27,8 @@ _FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "--group": (str, "NAME", "group that may use the socket (default: root alone)"),
     "--runtime": (str, "PROGRAM", "OCI runtime (default: crun)"),
     "--isolation": (str, "WORD", "of containers that don't ask for one: standard or enhanced"),
+    "--max-layer-entries": (int, "N", "files a layer may hold (default: 1000000)"),
+    "--max-layer-size": (int, "BYTES", "what may come out of a layer's archive (default: 1 TiB)"),
     "--log-level": (str, "LEVEL", f"how much to log on stderr: {', '.join(_LEVELS)}"),
     "--host-link": (_absolute, "PATH", "in the VM: socket for the host agent"),
     "--machine": (_absolute, "FILE", "in the VM: the shared folders, JSON"),

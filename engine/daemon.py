@@ -47,6 +47,7 @@ from engine.networks import Controller
 from engine.options import Options
 from engine.runtime.runtime import Runtime
 from engine.snapshots.store import Store as Snapshots
+from engine.snapshots.unpack import Limits
 from engine.volumes.store import Store as Volumes
 
 log = logging.getLogger("engine")
@@ -69,7 +70,12 @@ class Daemon:
         self.events = Events()
         self.snapshots = Snapshots(options.root)
         self.images = Images(
-            options.root, self.database, self.snapshots, self.events, welcome=options.welcome
+            options.root,
+            self.database,
+            self.snapshots,
+            self.events,
+            welcome=options.welcome,
+            limits=Limits(options.max_layer_entries, options.max_layer_size),
         )
         self.volumes = Volumes(options.root, self.database, self.events)
         self.networks = Controller(options.root, options.run, self.database, self.events)

@@ -26,6 +26,8 @@ class Options:
     isolation: str = ""
     hold_fd: int | None = None
     log_level: str = "info"
+    max_layer_entries: int = 1_000_000
+    max_layer_size: int = 1 << 40
 
     @property
     def native(self) -> bool:

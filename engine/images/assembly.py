@@ -15,7 +15,7 @@ from engine.content.store import Store as Content
 from engine.errors import EngineError
 from engine.images.model import Layer
 from engine.snapshots.layers import Layers
-from engine.snapshots.unpack import Unpacked, UnpackError, unpack
+from engine.snapshots.unpack import Limits, Unpacked, UnpackError, unpack
 from engine.values import dataclass
 
 T = TypeVar("T")
@@ -78,9 +78,10 @@ class Leases:
 class Assembler:
     """Makes layers out of blobs; each chain id only once, whoever asks at the same time."""
 
-    def __init__(self, content: Content, layers: Layers) -> None:
+    def __init__(self, content: Content, layers: Layers, limits: Limits | None = None) -> None:
         self._content = content
         self._layers = layers
+        self._limits = limits
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="unpack")
 
     def close(self) -> None:
@@ -95,7 +96,7 @@ class Assembler:
         """Unpack a stream into a begun folder (blocks). Raises LayerInvalid, OSError."""
         folder = self._layers.begin()
         try:
-            return Unpacking(folder, unpack(read, folder / "diff", seen))
+            return Unpacking(folder, unpack(read, folder / "diff", seen, self._limits))
         except UnpackError as error:
             self._layers.discard(folder)
             raise LayerInvalid(str(error)) from error

@@ -31,6 +31,7 @@ from engine.images.removal import (
     short,
 )
 from engine.snapshots.store import Store as Snapshots
+from engine.snapshots.unpack import Limits
 
 if TYPE_CHECKING:
     from engine.images.downloads import Downloads
@@ -52,6 +53,7 @@ class Store:
         events: Events,
         *,
         welcome: Path | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.root = root
         self.content = Content(root / "content")
@@ -59,7 +61,7 @@ class Store:
         self.events = events
         self.leases = Leases()
         self.catalogue = Catalogue(database)
-        self.assembler = Assembler(self.content, snapshots.layers)
+        self.assembler = Assembler(self.content, snapshots.layers, limits)
         # who uses an image: (container id, running); the daemon sets it
         self.users: Users = lambda image_id: ()
         self._database = database

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,8 +41,11 @@ class UnpackError(Exception):
 class Limits:
     """What one layer may hold: entries, and bytes that come out of its compression."""
 
-    entries: int = 1_000_000
-    size: int = 1 << 40
+    entries: int
+    size: int
+
+
+UNLIMITED = Limits(sys.maxsize, sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -369,7 +373,7 @@ def unpack(
     layer's fault, OSError for what is the disk's.
     """
     digest = hashlib.sha256()
-    limits = limits or Limits()
+    limits = limits or UNLIMITED
 
     def pieces() -> Iterator[bytes]:
         left = limits.size
