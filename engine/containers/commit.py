@@ -10,6 +10,7 @@ from engine.containers.neighbours import Neighbours
 from engine.containers.record import Record, Status
 from engine.containers.store import Store
 from engine.images.commit import commit
+from engine.images.reference import Reference
 
 # The fields of a container's config that are its own, not its image's.
 _OWN = frozenset(
@@ -83,6 +84,7 @@ class Committer:
                 changes=changes,
             )
             name = f"{repository}:{tag or 'latest'}" if repository else ""
+            name = Reference.parse(name).familiar if name else ""
             self._store.tell(container, "commit", comment=message, imageID=image.id, imageRef=name)
             return image.id
 

@@ -290,6 +290,8 @@ class Lifecycle:
             container.require_live()
             await self._neighbours.runtime.pause(container.id)
             state.status = Status.PAUSED
+            if container.health is not None:
+                container.health.status = "unhealthy"  # nobody probes it, as dockerd puts it
             await self._store.save(container)
         self._store.tell(container, "pause")
 

@@ -1,13 +1,12 @@
 """Which containers a list shows: Docker's filters, the order, the limit."""
 
-import re
 from collections.abc import Callable, Iterable
 
 from engine.containers.container import Container
-from engine.containers.endpoints import exposed_ports, port_requests
+from engine.containers.endpoints import ports_map
 from engine.containers.record import Status
 from engine.containers.rows import health_of
-from engine.errors import BadRequest, NotFound
+from engine.errors import BadRequest, EngineError, NotFound
 from engine.filters import Filters
 
 ALLOWED = frozenset(
@@ -21,7 +20,6 @@ ALLOWED = frozenset(
         "is-task",
         "isolation",
         "label",
-        "label!",
         "name",
         "network",
         "publish",
@@ -32,7 +30,7 @@ ALLOWED = frozenset(
 )
 _STATUSES = frozenset(str(status) for status in Status)
 _HEALTH = frozenset({"starting", "healthy", "unhealthy", "none"})
-_PORT_FILTER = re.compile(r"^(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?$")
+_LAST_PORT = 65535
 
 Matcher = Callable[[Container], bool]
 
@@ -43,39 +41,51 @@ def _exit_codes(filters: Filters) -> frozenset[int]:
         try:
             codes.add(int(text))
         except ValueError as error:
-            raise BadRequest(f"invalid filter 'exited={text}'") from error
+            raise BadRequest(
+                f"invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": invalid syntax"
+            ) from error
     return frozenset(codes)
 
 
+def _number(text: str, shown: str) -> int:
+    why = "invalid syntax" if not text.isdecimal() else "value out of range"
+    if why == "invalid syntax" or int(text) > _LAST_PORT:
+        raise EngineError(
+            f'error while looking up for {shown}: strconv.ParseUint: parsing "{text}": {why}'
+        )
+    return int(text)
+
+
 def _ports(filters: Filters, key: str) -> frozenset[str]:
+    """The ports that a filter names, such as `80/tcp`; a range stands for each of its ports."""
     found: set[str] = set()
     for text in filters.values(key):
-        match = _PORT_FILTER.match(text)
-        if not match:
-            raise BadRequest(f"invalid filter '{key}={text}'")
-        low, high = int(match[1]), int(match[2] or match[1])
-        found.update(f"{port}/{match[3] or 'tcp'}" for port in range(low, min(high, 65535) + 1))
+        ports, _, protocol = text.partition("/")
+        first, dash, last = ports.partition("-")
+        low = _number(first, f"{key} {text}")
+        high = _number(last, f"{key} {text}") if dash else low
+        found.update(f"{port}/{protocol or 'tcp'}" for port in range(low, high + 1))
     return frozenset(found)
 
 
 def _published(container: Container) -> set[str]:
-    asked = port_requests(container.record.host_config["PortBindings"] or {})
-    found = {f"{one.host_port_start}/{one.protocol}" for one in asked if one.host_port_start}
-    if container.sandbox:
-        for key, places in container.sandbox.ports.items():
-            protocol = key.partition("/")[2]
-            found.update(f"{port}/{protocol}" for _, port in places)
-            found.add(key)
-    found.update(one.key for one in asked)
-    return found
+    """The machine's ports that lead into a container now."""
+    if container.sandbox is None:
+        return set()
+    return {
+        f"{port}/{key.partition('/')[2]}"
+        for key, places in container.sandbox.ports.items()
+        for _, port in places
+    }
 
 
 def _simple(filters: Filters) -> Iterable[Matcher]:
     if "id" in filters:
-        yield lambda one: filters.fuzzy("id", one.id)
+        wanted = tuple(filters.values("id"))
+        yield lambda one: one.id.startswith(wanted)
     if "name" in filters:
         yield lambda one: filters.fuzzy("name", one.name) or filters.fuzzy("name", f"/{one.name}")
-    if "label" in filters or "label!" in filters:
+    if "label" in filters:
         yield lambda one: filters.labels(one.record.labels)
     if "status" in filters:
         for word in filters.values("status"):
@@ -88,7 +98,10 @@ def _simple(filters: Filters) -> Iterable[Matcher]:
     if "health" in filters:
         for word in filters.values("health"):
             if word not in _HEALTH:
-                raise BadRequest(f"invalid filter 'health={word}'")
+                raise BadRequest(
+                    f"invalid filter 'health={word}': invalid value for health ({word}): must be "
+                    "one of none, starting, healthy, unhealthy"
+                )
         yield lambda one: filters.matches("health", health_of(one))
     if codes := _exit_codes(filters):
         yield (
@@ -100,12 +113,10 @@ def _simple(filters: Filters) -> Iterable[Matcher]:
         )
     if "is-task" in filters and filters.boolean("is-task"):
         yield lambda one: False
-    if "isolation" in filters:
-        yield lambda one: "default" in filters.values("isolation")
     if ports := _ports(filters, "publish"):
         yield lambda one: bool(ports & _published(one))
     if exposed := _ports(filters, "expose"):
-        yield lambda one: bool(exposed & set(exposed_ports(one.record.config)))
+        yield lambda one: bool(exposed & set(ports_map(one.record, one.sandbox)))
 
 
 def _volume(container: Container, wanted: list[str]) -> bool:
@@ -117,16 +128,16 @@ def _volume(container: Container, wanted: list[str]) -> bool:
 
 
 class Listing:
-    """Selects containers; `image_ids` says which images an ancestor filter means."""
+    """Selects containers; `family` gives the ids of an image and of all that were made of it."""
 
     def __init__(
         self,
         find: Callable[[str], Container],
-        image_ids: Callable[[str], frozenset[str]],
+        family: Callable[[str], frozenset[str]],
         network_id: Callable[[str], str],
     ) -> None:
         self._find = find
-        self._image_ids = image_ids
+        self._family = family
         self._network_id = network_id
 
     def select(
@@ -135,7 +146,7 @@ class Listing:
         """Those that match, newest first. Raises BadRequest, NotFound (before, since)."""
         filters.check(ALLOWED)
         matchers = [*_simple(filters), *self._related(filters)]
-        if not (all or limit > 0 or {"status", "exited", "before", "since"} & set(filters.keys())):
+        if not (all or limit > 0 or "status" in filters):
             matchers.append(lambda one: one.running_word)
         found = [one for one in containers if not one.removing or one.running_word]
         found = [one for one in found if _matches(one, matchers)]
@@ -152,7 +163,7 @@ class Listing:
         if "ancestor" in filters:
             images: set[str] = set()
             for name in filters.values("ancestor"):
-                images |= self._image_ids(name)
+                images |= self._family(name)
             yield lambda one: one.record.image_id in images
         if "volume" in filters:
             yield lambda one: _volume(one, filters.values("volume"))

@@ -130,6 +130,15 @@ class Containers:
         except NotFound:
             return frozenset()
 
+    def _image_family(self, name: str) -> frozenset[str]:
+        """The ids of an image, of its children, of theirs and so on."""
+        found = set(self._image_ids(name))
+        size = 0
+        while len(found) > size:
+            size = len(found)
+            found |= {one.id for one in self._neighbours.images if one.parent in found}
+        return frozenset(found)
+
     def _network_id(self, name: str) -> str:
         try:
             return self._neighbours.networks.resolve(name).id
@@ -146,7 +155,9 @@ class Containers:
         rows = [self._rows.document(one) for one in chosen]
         if size:
             for row, one in zip(rows, chosen, strict=True):
-                row.update(await self._sizes(one))
+                sizes = await self._sizes(one)
+                # the list leaves a size of nothing out, inspect doesn't
+                row.update({key: value for key, value in sizes.items() if value})
         return rows
 
     def listed(self, filters: Filters, *, all: bool, limit: int) -> str:
@@ -163,7 +174,7 @@ class Containers:
             image = self._neighbours.images.resolve(container.record.image_id).size
         except NotFound:
             image = 0
-        return {**({"SizeRw": written} if written else {}), "SizeRootFs": written + image}
+        return {"SizeRw": written, "SizeRootFs": written + image}
 
     async def inspect(self, reference: str, *, size: bool = False) -> Json:
         """The whole document of one container. Raises NotFound."""

@@ -270,7 +270,8 @@ class Store:
             raise
         await self._untag(image, self.catalogue.references(image.id), removed)
         await self.catalogue.drop(image.id)
-        self.log(image, "delete")
+        # without its labels, as dockerd: they're gone by then
+        self.events.publish("image", "delete", image.id, {"name": image.id})
         removed.delete(image.id)
         blobs = [image.id, *(layer.blob for layer in image.layers)]
         await self._collect(image.chain_ids, blobs, removed)
