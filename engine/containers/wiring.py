@@ -60,7 +60,7 @@ class Containers:
         monitor = Monitor(store, self.execs, self._tasks)
         life.health_start, life.health_stop = monitor.start, monitor.stop
         self._changer = changer = Changer(store, neighbours, settings)
-        self._listing = Listing(store.get, self._image_ids, self._network_id)
+        self._listing = Listing(store.get, self._image_family, self._network_id)
         self._rows = Rows(self._image_ids, self._network_id)
         self.create = Creator(store, roots, neighbours, settings).create
         self.start, self.stop, self.kill, self.restart = (
