@@ -13,7 +13,7 @@ from engine.containers.rootfs import pin_of, pinned
 from engine.errors import Conflict, EngineError
 from engine.linux import devices
 from engine.linux.devices import Device
-from engine.linux.mounts import Mount
+from engine.linux.mounts import Mount, mounted
 from engine.networks import Sandbox
 from engine.runtime.spec import HOST, PRIVATE, Rlimit, SpecInputs
 from engine.runtime.users import User
@@ -71,6 +71,14 @@ def _point_mount(point: MountPoint, source: str) -> Mount:
     return Mount("bind", source, point.destination, _bind_options(point, source))
 
 
+def _below(point: MountPoint, pin: str) -> Iterator[Mount]:
+    """What is mounted below a pinned source: in a user namespace crun 1.8 leaves it out."""
+    for one in mounted():
+        if one.target.startswith(f"{pin}/"):
+            target = point.destination + one.target.removeprefix(pin)
+            yield Mount("bind", one.target, target, _bind_options(point, one.target))
+
+
 def _file_mounts(record: Record, folder: Path) -> Iterator[Mount]:
     targets = {point.destination for point in record.mounts}
     options = ("rbind", "rprivate", *(("ro",) if record.host_config["ReadonlyRootfs"] else ()))
@@ -91,6 +99,8 @@ def container_mounts(
     for number, point in enumerate(record.mounts):
         source = str(pin_of(folder, number)) if pinned(record, point) else point.source
         found.append(_point_mount(point, source))
+        if record.id_base and point.type == "bind" and not point.options.get("NonRecursive"):
+            found += _below(point, source)
     for target, words in (record.host_config.get("Tmpfs") or {}).items():
         found.append(Mount("tmpfs", "tmpfs", target, _tmpfs_options(words.split(","))))
     if shm:

@@ -18,6 +18,7 @@ from engine.containers.rootfs import Roots
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.errors import BadRequest, Conflict, NotFound
+from engine.linux import userns
 from engine.runtime import users
 from engine.runtime.bundle import RuntimeFailure
 from engine.runtime.execs import ExecRunning
@@ -197,8 +198,9 @@ class Execs:
         self._tell(session, f"exec_start: {request.command}")
         try:
             process = await asyncio.to_thread(self._process, session, console_size)
+            owner = _owner(session.container, process["user"])
             session.running = await self._runtime.exec(
-                session.container.id, process, request.terminal, request.stdin
+                session.container.id, process, request.terminal, request.stdin, owner
             )
         except RuntimeFailure as error:
             self._ended(session, error.exit_code)
@@ -333,3 +335,11 @@ def _require_running(container: Container) -> None:
             f"container {container.id} is restarting, wait until the container is running"
         )
     container.require_live()
+
+
+def _owner(container: Container, user: Json) -> tuple[int, int] | None:
+    """A process's user as the machine knows it; None without a user namespace."""
+    if not container.record.id_base or container.running is None:
+        return None
+    ids = userns.ids_of(container.running.pid)
+    return ids.outside(user["uid"], user["gid"]) if ids else None

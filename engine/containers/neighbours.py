@@ -117,7 +117,12 @@ class Runtime(Protocol):
     def known(self) -> set[str]: ...
     async def adopt(self, bundle: Bundle) -> Running | None: ...
     async def exec(
-        self, id: str, process: dict[str, Any], terminal: bool, stdin: bool
+        self,
+        id: str,
+        process: dict[str, Any],
+        terminal: bool,
+        stdin: bool,
+        owner: tuple[int, int] | None = None,
     ) -> ExecRunning: ...
 
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import stat
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.validate import check_devices
 from engine.errors import EngineError, NotFound
-from engine.linux import mounts
+from engine.linux import mounts, userns
 from engine.linux.mounts import Mount
 from engine.networks import HOST_NAMES, Sandbox
 from engine.networks.files import host_entries, hosts_text, resolv_text, write_in_place
@@ -194,6 +195,8 @@ class Starter:
     async def _launch(self, container: Container, bundle: Bundle) -> None:
         runtime = self._neighbours.runtime
         running = await runtime.create(bundle)
+        if container.record.id_base:
+            _give_streams(running.pid, bundle.spec["process"]["user"])
         if any(pinned(container.record, point) for point in container.record.mounts):
             await asyncio.to_thread(self._roots.unpin, container.id)
         for waiting in list(container.pending):
@@ -249,6 +252,18 @@ class Starter:
         if came_back:  # a first start has its own client to tell; who waits, waits for a next one
             container.tell_exit(Ended(state.exit_code, state.error))
         await self._store.save(container, durable=not container.record.auto_remove)
+
+
+def _give_streams(pid: int, user: dict[str, int]) -> None:
+    """Let the user inside open its standard streams again, as /dev/stdout.
+
+    They are conmon's pipes, which a process in a user namespace can't take for itself.
+    """
+    ids = userns.ids_of(pid)
+    for number in (0, 1, 2):
+        stream = f"/proc/{pid}/fd/{number}"
+        if ids is not None and stat.S_ISFIFO(os.stat(stream).st_mode):
+            os.chown(stream, *ids.outside(user["uid"], user["gid"]))
 
 
 def log_path(record: Record, folder: Path) -> Path | None:

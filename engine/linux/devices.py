@@ -14,7 +14,7 @@ _SKIPPED = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".ude
 class Device:
     """A device node: where it appears, "c" or "b", its numbers, mode and owner.
 
-    `permissions` is the cgroup rule's access: some of "rwm".
+    `permissions` is the cgroup rule's access: some of "rwm". `source` is where the machine has it.
     """
 
     path: str
@@ -25,6 +25,7 @@ class Device:
     uid: int = 0
     gid: int = 0
     permissions: str = "rwm"
+    source: str = ""
 
 
 def read(path: str | Path) -> Device | None:
@@ -38,6 +39,7 @@ def read(path: str | Path) -> Device | None:
         return None
     return Device(
         path=str(path),
+        source=str(path),
         type=word,
         major=os.major(status.st_rdev),
         minor=os.minor(status.st_rdev),

@@ -43,9 +43,11 @@ class ExecRunning:
         *,
         terminal: bool,
         stdin: bool,
+        owner: tuple[int, int] | None = None,
     ) -> "ExecRunning":
         """Run `process` in container `id`; `folder` holds the socket that hands a terminal over.
 
+        `owner` gets the standard streams where the process can't take them itself.
         Raises RuntimeFailure when the process can't be started.
         """
         with contextlib.ExitStack() as stack:
@@ -61,6 +63,8 @@ class ExecRunning:
                 listener, path = opened.listener(folder)
                 argv += ["--console-socket", path]
             opened.standard(terminal=terminal, stdin=stdin)
+            if owner is not None:
+                opened.give(owner)
             child = spawn.start(
                 [*argv, id],
                 stdin=opened.theirs.get(0, subprocess.DEVNULL),
@@ -123,6 +127,12 @@ class _Descriptors:
         self._ours[1], self.theirs[1] = wide_pipe()
         if stdin:
             self.theirs[0], self._ours[0] = wide_pipe()
+
+    def give(self, owner: tuple[int, int]) -> None:
+        """Let an owner open the standard streams again, as /dev/stdout."""
+        for number in (0, 1, 2):
+            if number in self.theirs:
+                os.fchown(self.theirs[number], *owner)
 
     def listener(self, folder: Path) -> tuple[socket.socket, str]:
         """A socket for the terminal, and a path to it that is short enough."""

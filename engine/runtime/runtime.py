@@ -215,9 +215,16 @@ class Runtime:
         return running
 
     async def exec(
-        self, id: str, process: dict[str, Any], terminal: bool, stdin: bool
+        self,
+        id: str,
+        process: dict[str, Any],
+        terminal: bool,
+        stdin: bool,
+        owner: tuple[int, int] | None = None,
     ) -> ExecRunning:
         """Run `process` (from `process.exec_process`) inside; output flows once it's iterated.
+
+        `owner` is its user outside, in a user namespace.
 
         Raises RuntimeFailure "OCI runtime exec failed: ..." with exit_code 126 or 127.
         """
@@ -229,6 +236,7 @@ class Runtime:
             fit(process),
             terminal=terminal,
             stdin=stdin,
+            owner=owner,
         )
 
     async def close(self) -> None:

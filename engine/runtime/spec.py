@@ -100,11 +100,15 @@ def build(inputs: SpecInputs) -> dict[str, Any]:
     }
     if inputs.uts != HOST and inputs.hostname:
         config["hostname"] = inputs.hostname
-    if inputs.uts != HOST and inputs.domainname and inputs.user_namespace != HOST:
+    if inputs.uts != HOST and inputs.domainname and _mapped(inputs):
         config["domainname"] = inputs.domainname  # its sysctl belongs to the machine's root
     if inputs.annotations:
         config["annotations"] = dict(inputs.annotations)
     return config
+
+
+def _mapped(inputs: SpecInputs) -> bool:
+    return inputs.user_namespace != HOST
 
 
 def _process(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any]:
@@ -156,10 +160,13 @@ def _mounts(inputs: SpecInputs) -> list[Mount]:
         # /dev/mqueue stays: mounted in the machine's IPC namespace it shows the machine's queues
         options = ("rbind", "nosuid", "noexec", "nodev")
         found["/dev/shm"] = Mount("bind", "/dev/shm", "/dev/shm", options)
-        if inputs.user_namespace != HOST:
+        if _mapped(inputs):
             del found["/dev/mqueue"]  # that namespace isn't its own to mount
     if inputs.init_path:
         found[INIT_PATH] = Mount("bind", inputs.init_path, INIT_PATH, ("bind", "ro"))
+    if _mapped(inputs):  # nobody makes nodes in a user namespace
+        for device in inputs.devices:
+            found[device.path] = Mount("bind", device.source, device.path, ("bind", "rprivate"))
     own = {mount.target: mount for mount in inputs.mounts}
     first = [own.pop(target, mount) for target, mount in found.items()]
     # a parent before what is mounted inside it, whatever order they were asked in
@@ -170,7 +177,7 @@ def _namespaces(inputs: SpecInputs) -> list[dict[str, str]]:
     cgroup = inputs.cgroup or (PRIVATE if inputs.cgroup_v2 else HOST)
     ipc = PRIVATE if inputs.ipc == NONE else inputs.ipc
     found = [{"type": "mount"}]
-    if inputs.user_namespace != HOST:
+    if _mapped(inputs):
         found.insert(0, {"type": "user", "path": inputs.user_namespace})
     for kind, word in (
         ("network", inputs.network),
@@ -190,7 +197,7 @@ def _namespaces(inputs: SpecInputs) -> list[dict[str, str]]:
 
 def _sysctls(inputs: SpecInputs) -> dict[str, str]:
     found: dict[str, str] = {}
-    mapped = inputs.user_namespace != HOST
+    mapped = _mapped(inputs)
     if inputs.network != HOST:
         # ping and low ports without privileges, as Docker since 20.10
         found |= {
@@ -245,7 +252,7 @@ def _linux(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any]:
         "cgroupsPath": f"{inputs.cgroup_parent.rstrip('/') or '/cove'}/{inputs.id}",
         "resources": {"devices": _device_rules(inputs), **oci_resources(inputs.resources)},
         "sysctl": _sysctls(inputs),
-        "devices": [_device(device) for device in inputs.devices],
+        "devices": [] if _mapped(inputs) else [_device(device) for device in inputs.devices],
     }
     if inputs.rootfs_propagation:
         found["rootfsPropagation"] = inputs.rootfs_propagation

@@ -24,7 +24,9 @@ class Box:
     def sh(self, script: str, *flags: str, check: bool = True) -> str:
         """What a shell line prints inside; its errors, too."""
         argv = ("exec", *flags, self.name, "sh", "-c", f"{{ {script}; }} 2>&1")
-        return self.engine.docker(*argv, check=check).stdout
+        done = self.engine.docker(*argv, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def document(self) -> dict[str, Any]:
         """Its inspect document."""

@@ -70,16 +70,19 @@ def test_a_bind_keeps_its_owners(boxes: Boxes, tmp_path: Path) -> None:
 
 def test_a_mount_below_a_bind_keeps_its_owners(boxes: Boxes, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path / "below"], check=True)
+    assert boxes.engine.process is not None
+    # natively the engine has a mount namespace of its own
+    there = ("nsenter", "-m", "-t", str(boxes.engine.process.pid))
+    subprocess.run([*there, "mount", "-t", "tmpfs", "none", tmp_path / "below"], check=True)
     try:
-        (tmp_path / "below/file").write_text("x")
-        os.chown(tmp_path / "below/file", 77, 88)
-        # natively the engine hears of new mounts, as its own namespace is a slave of the machine's
+        script = f"echo x > {tmp_path}/below/file; chown 77:88 {tmp_path}/below/file"
+        subprocess.run([*there, "sh", "-c", script], check=True)
         box = boxes.run("-v", f"{tmp_path}:/b")
         assert box.sh("stat -c '%u %g' /b/below/file") == "77 88\n"
-        boxes.engine.docker("rm", "-f", box.name)
+        plain = boxes.run("--mount", f"type=bind,src={tmp_path},dst=/b,bind-recursive=disabled")
+        assert plain.sh("ls /b/below") == ""
     finally:
-        subprocess.run(["umount", "-l", tmp_path / "below"], check=True)
+        subprocess.run([*there, "umount", "-l", tmp_path / "below"], check=True)
 
 
 def test_a_subpath_of_a_volume(boxes: Boxes, engine: NativeEngine) -> None:
@@ -127,37 +130,41 @@ def test_diff_lists_what_was_written(boxes: Boxes, engine: NativeEngine) -> None
     assert {"A /tmp/x", "D /etc/group"} <= set(lines)
 
 
+def tar_of(name: str, uid: int, gid: int) -> bytes:
+    """A tar of one file with an owner."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.uid, info.gid = uid, gid
+        tar.addfile(info)
+    return out.getvalue()
+
+
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 def test_copies_have_the_owners_of_inside(
     boxes: Boxes, engine: NativeEngine, tmp_path: Path, stopped: bool
 ) -> None:
     box = boxes.run("-v", "/v", "--tmpfs", "/t")
     box.sh(f"{MAKE}; cp -a /d /v/d")
-    source = tmp_path / "in"
-    source.mkdir()
-    (source / "file").write_text("in")
-    os.chown(source / "file", 3000, 4000)
+    (tmp_path / "plain").write_text("in")
     if stopped:
         engine.docker("stop", "-t", "0", box.name)
     for where in ("/d", "/v/d"):
         found = owners(binary(engine, "cp", f"{box.name}:{where}", "-"))
         assert found["d/u"] == (1000, 2000) and found["d/l"] == (7, 8)
-    for place in ("/", "/v", "/t")[: 2 if stopped else 3]:
-        engine.docker("cp", "-a", str(source), f"{box.name}:{place}")
-    engine.docker("cp", str(source / "file"), f"{box.name}:/plain")
+    places = ("/", "/v/") if stopped else ("/", "/v/", "/t/")
+    for place in places:
+        engine.docker("cp", "-", f"{box.name}:{place}", input=tar_of("in", 3000, 4000))
+        engine.docker("cp", "-a", str(tmp_path / "plain"), f"{box.name}:{place}")
     if stopped:
         engine.docker("start", box.name)
-    shown = box.sh("stat -c '%u:%g' /in/file /v/in/file; cat /plain")
-    assert shown == "3000:4000\n3000:4000\nin"
-    assert box.sh("rm -r /in /v/in /plain && echo gone") == "gone\n"
+    for place in places:
+        assert box.sh(f"stat -c '%u:%g' {place}in {place}plain") == "3000:4000\n0:0\n"
+        assert box.sh(f"cat {place}plain; rm {place}in {place}plain && echo gone") == "ingone\n"
 
 
-def test_an_owner_beyond_the_range_is_nobody(
-    box: Box, engine: NativeEngine, tmp_path: Path
-) -> None:
-    (tmp_path / "far").write_text("x")
-    os.chown(tmp_path / "far", 70000, 70000)
-    engine.docker("cp", "-a", str(tmp_path / "far"), f"{box.name}:/far")
+def test_an_owner_beyond_the_range_is_nobody(box: Box, engine: NativeEngine) -> None:
+    engine.docker("cp", "-", f"{box.name}:/", input=tar_of("far", 70000, 70001))
     assert box.sh("stat -c '%u:%g' /far") == "65534:65534\n"
 
 
