@@ -15,7 +15,7 @@ from engine.api.http import (
     json_response,
     no_content,
 )
-from engine.errors import BadRequest, EngineError
+from engine.errors import BadRequest
 from engine.filters import Filters
 
 Document = dict[str, Any]
@@ -67,6 +67,7 @@ class Backend(Protocol):
     async def remove(
         self, reference: str, *, force: bool = False, volumes: bool = False
     ) -> None: ...
+    async def unlink(self, reference: str) -> None: ...
     def wait(self, reference: str, condition: str = "") -> asyncio.Future[Any]: ...
     async def list(
         self, filters: Filters, *, all: bool = False, limit: int = 0, size: bool = False
@@ -149,10 +150,8 @@ def _acts(backend: Backend) -> Sequence[Route]:
 
     async def remove(request: Request) -> Answer:
         if request.query.flag("link"):
-            raise EngineError(
-                f"Conflict, cannot remove the link {request.params['id']}: links are part of the "
-                "container that was created with them"
-            )
+            await backend.unlink(request.params["id"])
+            return no_content()
         await backend.remove(
             request.params["id"],
             force=request.query.flag("force"),
@@ -168,7 +167,7 @@ def _acts(backend: Backend) -> Sequence[Route]:
         Route("POST", "/containers/{id}/pause", pause),
         Route("POST", "/containers/{id}/unpause", unpause),
         Route("POST", "/containers/{id}/rename", rename),
-        Route("DELETE", "/containers/{id}", remove),
+        Route("DELETE", "/containers/{id:path}", remove),
     )
 
 
@@ -228,7 +227,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         Route("POST", "/containers/create", create),
         Route("POST", "/containers/prune", prune),
         Route("POST", "/commit", commit),
-        Route("GET", "/containers/{id}/json", inspect),
+        Route("GET", "/containers/{id:path}/json", inspect),
         Route("GET", "/containers/{id}/top", top),
         Route("POST", "/containers/{id}/wait", wait),
         Route("POST", "/containers/{id}/update", update),

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from engine.api.attached import AttachedClient
 from engine.api.containers_io import media_type
+from engine.api.fields import spelled
 from engine.api.http import Answer, Request, Response, Route, created, json_response
 from engine.errors import BadRequest, EngineError
 
@@ -36,11 +37,11 @@ def routes(backend: Backend) -> Sequence[Route]:
     """The routes of exec sessions."""
 
     async def create(request: Request) -> Answer:
-        id = await backend.create(request.params["id"], await request.json())
+        id = await backend.create(request.params["id"], spelled(await request.json()))
         return created({"Id": id})
 
     async def start(request: Request) -> Answer:
-        id, body = request.params["id"], await request.json()
+        id, body = request.params["id"], spelled(await request.json())
         if body.get("Detach"):
             await backend.start(id)
             backend.let_run(id)

@@ -19,6 +19,14 @@ def string(body: Mapping[str, Any], key: str, *, owner: str = "") -> str:
     return value
 
 
+def spelled(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with its fields as the API document writes them, a capital first.
+
+    Go takes a field's name in any case, and clients use that: docker-py sends `detachKeys`.
+    """
+    return {**{key[:1].upper() + key[1:]: value for key, value in body.items()}, **body}
+
+
 def mapping(body: Mapping[str, Any], key: str, *, owner: str = "") -> dict[str, str] | None:
     """A field of strings by name; absent or null is None. Raises BadRequest."""
     value = body.get(key)

@@ -1,6 +1,7 @@
 """Changes to a container that exists: its name, its limits, its networks."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 from engine.containers import limits
@@ -16,6 +17,7 @@ from engine.errors import BadRequest, Conflict, EngineError, Forbidden
 from engine.networks import EndpointConfig, Network, Sandbox
 from engine.networks.files import resolv_text, write_in_place
 
+_LARGEST_HOSTS = 1 << 20
 # The fields of an update that change limits; the others of a HostConfig can't change.
 _LIMITS = (
     "BlkioWeight",
@@ -49,6 +51,17 @@ _FIXED = (
     "MemorySwappiness",
     "Ulimits",
 )
+
+
+def _has_alias(link: str, alias: str) -> bool:
+    name, _, its_alias = link.partition(":")
+    return (its_alias.rpartition("/")[2] or name) == alias
+
+
+def _drop_host(path: Path, name: str) -> None:
+    if path.stat().st_size < _LARGEST_HOSTS:  # it's the container's to write
+        lines = path.read_text("utf-8", "replace").splitlines(keepends=True)
+        write_in_place(path, "".join(one for one in lines if one.split()[1:2] != [name]))
 
 
 class Changer:
@@ -86,6 +99,20 @@ class Changer:
             self._store.release(old, container.id)
         self._neighbours.networks.rename(container.id, bare)
         self._store.tell(container, "rename", oldName=f"/{old}")
+
+    async def unlink(self, reference: str) -> None:
+        """Take a link away, given as `NAME/ALIAS`. Raises NotFound, EngineError for a bare name."""
+        self._store.get(reference)
+        _, parent = self._store.linked(reference)
+        if parent is None:
+            raise EngineError("Conflict, cannot remove the default link name of the container")
+        async with parent.lock:
+            host, alias = parent.record.host_config, reference.rpartition("/")[2]
+            kept = [link for link in host["Links"] if not _has_alias(link, alias)]
+            parent.record.host_config = {**host, "Links": kept or None}
+            await self._store.save(parent, durable=True)
+            with contextlib.suppress(OSError):
+                _drop_host(self._settings.folder / parent.id / "hosts", alias)
 
     async def update(self, reference: str, body: Json) -> list[str]:
         """Change limits and the restart policy; returns warnings. Raises BadRequest."""

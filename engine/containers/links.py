@@ -17,14 +17,18 @@ class Link(NamedTuple):
     address: str
 
 
+def asked_links(record: Record) -> list[tuple[str, str]]:
+    """(name of the other, alias) of each link; other networks have names of their own."""
+    if record.network_mode != "bridge":
+        return []
+    pairs = [link.partition(":") for link in record.host_config.get("Links") or ()]
+    return [(name.lstrip("/"), alias.rpartition("/")[2] or name) for name, _, alias in pairs]
+
+
 def links_of(record: Record, find: Callable[[str], Container]) -> list[Link]:
     """The links of a container. Raises NotFound, Conflict when the other one doesn't run."""
     found: list[Link] = []
-    if record.network_mode != "bridge":
-        return found
-    for link in record.host_config.get("Links") or ():
-        name, _, alias = link.partition(":")
-        alias = alias.rpartition("/")[2] or name
+    for name, alias in asked_links(record):
         other = find(name)
         endpoint = other.sandbox.endpoints.get("bridge") if other.sandbox else None
         if not other.live or endpoint is None:

@@ -24,16 +24,24 @@ class Rows:
     """Shows containers as the list does."""
 
     def __init__(
-        self, image_ids: Callable[[str], frozenset[str]], network_id: Callable[[str], str]
+        self,
+        image_ids: Callable[[str], frozenset[str]],
+        network_id: Callable[[str], str],
+        linked_names: Callable[[Container], tuple[str, ...]],
     ) -> None:
-        """`image_ids`: the images that a name stands for; `network_id`: "" for one that's gone."""
+        """`image_ids`: the images that a name stands for; `network_id`: "" for one that's gone.
+
+        `linked_names`: how others call a container, by their links.
+        """
         self._image_ids = image_ids
         self._network_id = network_id
+        self._linked_names = linked_names
 
     def document(self, container: Container) -> Json:
         """One entry of the list, without sizes."""
         name = str(container.record.config["Image"])
-        return _document(container, self._image_ids(name), self._network_id)
+        linked = self._linked_names(container)
+        return _document(container, self._image_ids(name), self._network_id, linked)
 
     def text(self, containers: Iterable[Container]) -> str:
         """The list of the entries, as JSON."""
@@ -52,15 +60,18 @@ class Rows:
             ids = images.get(name)
             if ids is None:
                 ids = images[name] = self._image_ids(name)
-            rows.append(_text(one, ids, network_id))
+            rows.append(_text(one, ids, network_id, self._linked_names(one)))
         return f"[{','.join(rows)}]"
 
 
 def _text(
-    container: Container, image_ids: frozenset[str], network_id: Callable[[str], str]
+    container: Container,
+    image_ids: frozenset[str],
+    network_id: Callable[[str], str],
+    linked: tuple[str, ...],
 ) -> str:
     record, row = container.record, container.row
-    around = (image_ids, *map(network_id, record.endpoints))
+    around = (image_ids, linked, *map(network_id, record.endpoints))
     if (
         row is None
         or row.revision != container.revision
@@ -68,7 +79,7 @@ def _text(
         or row.status is not record.state.status
         or row.around != around
     ):
-        document = _document(container, image_ids, network_id)
+        document = _document(container, image_ids, network_id, linked)
         before, after = _halves(document, "Status")
         row = container.row = Row(
             container.revision, container.sandbox, record.state.status, around, before, after
@@ -85,7 +96,10 @@ def _halves(document: Json, key: str) -> tuple[str, str]:
 
 
 def _document(
-    container: Container, image_ids: frozenset[str], network_id: Callable[[str], str]
+    container: Container,
+    image_ids: frozenset[str],
+    network_id: Callable[[str], str],
+    linked: tuple[str, ...],
 ) -> Json:
     record = container.record
     host: Json = {"NetworkMode": record.network_mode}
@@ -93,7 +107,7 @@ def _document(
         host["Annotations"] = record.host_config["Annotations"]
     return {
         "Id": record.id,
-        "Names": [f"/{record.name}"],
+        "Names": [f"/{name}" for name in (record.name, *linked)],
         "Image": _image_name(record, image_ids),
         "ImageID": record.image_id,
         "Command": command_text(record),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from engine.containers.container import Container
+from engine.containers.links import asked_links
 from engine.containers.names import check_name, name_taken, random_name
 from engine.containers.neighbours import Database, Events
 from engine.containers.record import Record
@@ -22,6 +23,7 @@ class Store:
         self._events = events
         self._containers: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._linking: dict[str, Container] = {}
 
     def load(self) -> None:
         """Read every record; at the engine's start."""
@@ -29,6 +31,7 @@ class Store:
             container = Container(Record.from_json(record))
             self._containers[key] = container
             self._names[container.name] = key
+            self._note_links(container)
 
     def __iter__(self) -> Iterator[Container]:
         return iter(list(self._containers.values()))
@@ -43,10 +46,34 @@ class Store:
             found = self._containers.get(self._names.get(reference.removeprefix("/"), ""))
         if found is not None or not reference:
             return found
+        if "/" in reference:
+            return self.linked(reference)[0]
         matches = [one for id, one in self._containers.items() if id.startswith(reference)]
         if len(matches) > 1:
             raise BadRequest(f"multiple IDs found with provided prefix: {reference}")
         return matches[0] if matches else None
+
+    def linked(self, reference: str) -> tuple[Container | None, Container | None]:
+        """By `NAME/ALIAS`: what the container NAME calls ALIAS, and that container."""
+        name, _, alias = reference.removeprefix("/").partition("/")
+        parent = self._linking.get(self._names.get(name, ""))
+        for other, its_alias in asked_links(parent.record) if parent else ():
+            if its_alias == alias:
+                return self.find(other), parent
+        return None, None
+
+    def linked_names(self, container: Container) -> tuple[str, ...]:
+        """`NAME/ALIAS` for each container that calls this one so."""
+        return tuple(
+            f"{parent.name}/{alias}"
+            for parent in self._linking.values()
+            for other, alias in asked_links(parent.record)
+            if self.find(other) is container
+        )
+
+    def _note_links(self, container: Container) -> None:
+        if asked_links(container.record):
+            self._linking[container.id] = container
 
     def get(self, reference: str) -> Container:
         """As `find`. Raises NotFound in Docker's words."""
@@ -79,6 +106,7 @@ class Store:
         """Record a new container; it exists from here on."""
         await self.save(container, durable=not container.record.auto_remove)
         self._containers[container.id] = container
+        self._note_links(container)
 
     async def save(self, container: Container, *, durable: bool = False) -> None:
         """Write the record; `durable` survives loss of power, otherwise only the engine's death."""
@@ -93,6 +121,7 @@ class Store:
         """Delete the record and free the name."""
         await self._database.delete(KIND, container.id, not container.record.auto_remove)
         self._containers.pop(container.id, None)
+        self._linking.pop(container.id, None)
         self.release(container.name, container.id)
 
     def tell(self, container: Container, action: str, **attributes: str) -> None:

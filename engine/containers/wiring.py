@@ -15,6 +15,7 @@ from engine.containers.exec import Execs
 from engine.containers.health import Monitor
 from engine.containers.inspect import inspect_document
 from engine.containers.lifecycle import Lifecycle
+from engine.containers.links import asked_links
 from engine.containers.listing import Listing
 from engine.containers.logopts import details
 from engine.containers.logs import LogOptions, read_logs
@@ -61,7 +62,7 @@ class Containers:
         life.health_start, life.health_stop = monitor.start, monitor.stop
         self._changer = changer = Changer(store, neighbours, settings)
         self._listing = Listing(store.get, self._image_family, self._network_id)
-        self._rows = Rows(self._image_ids, self._network_id)
+        self._rows = Rows(self._image_ids, self._network_id, store.linked_names)
         self.create = Creator(store, roots, neighbours, settings).create
         self.start, self.stop, self.kill, self.restart = (
             life.start,
@@ -75,7 +76,7 @@ class Containers:
             life.wait,
             life.remove,
         )
-        self.rename, self.update = changer.rename, changer.update
+        self.rename, self.update, self.unlink = changer.rename, changer.update, changer.unlink
         self.connect_network = changer.connect_network
         self.disconnect_network = changer.disconnect_network
 
@@ -186,9 +187,19 @@ class Containers:
             self._neighbours.snapshots.lower(container.id),
             self._network_id,
         )
+        document["HostConfig"] = self._links_resolved(container, document["HostConfig"])
         if size:
             document.update(await self._sizes(container))
         return document
+
+    def _links_resolved(self, container: Container, host: Json) -> Json:
+        """HostConfig with its links as dockerd shows them: `/other:/this/alias`."""
+        links = asked_links(container.record)
+        if not links:
+            return host
+        found = [(self.store.find(name), alias) for name, alias in links]
+        shown = [f"/{one.name}:/{container.name}/{alias}" for one, alias in found if one]
+        return {**host, "Links": shown or None}
 
     async def prune(self, filters: Filters) -> Pruned:
         """Remove every container that doesn't run."""
