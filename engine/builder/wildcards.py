@@ -74,14 +74,14 @@ class Wildcard:
         if found is None:
             return None, begin + 1
         end = found.end()
+        if len(self._segments) == 1:
+            return end, end
         again = begin + 1 if _LINE_END in self._segments[0] else _line_end(text, end)
         for regex, segment in zip(self._regexes[1:-1], self._segments[1:-1], strict=True):
             found = regex.search(text, end, _line_end(text, end) + len(segment))
             if found is None:
                 return None, again
             end = found.end()
-        if len(self._segments) == 1:
-            return end, again
         return (self._last(text, end) if longest else self._next(text, end)), again
 
     def _next(self, text: str, begin: int) -> int | None:

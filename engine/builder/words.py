@@ -4,14 +4,16 @@
 stands in quotes is not. Reference: "Environment replacement" in the Dockerfile reference.
 """
 
+import re
 from collections.abc import Mapping
 
 from engine.builder.errors import DockerfileError
-from engine.builder.text import is_white, quote
+from engine.builder.text import WHITE, is_white, quote
 from engine.builder.wildcards import PatternError, Wildcard
 from engine.values import dataclass, field
 
 _MEANT = frozenset("$'\"")
+_PLAIN = re.compile(r"""[^$'"\\`}/]+""")
 _SPECIAL = frozenset("@*#?-$!0")
 _MODIFIERS = frozenset("+-?#%")
 _NO_CHARACTER = "\ufffd"  # what stands for the end in messages
@@ -93,7 +95,7 @@ class _Words:
 
     def add_word(self, text: str, whole: bool) -> None:
         """As add, but to the words alone."""
-        if whole:
+        if whole or WHITE.isdisjoint(text):
             self.word.append(text)
             return
         for character in text:
@@ -157,10 +159,16 @@ class _Reading:
             elif character == self._lexer.escape:
                 self._escape(words)
             else:
-                words.add(self._next())
+                words.add(self._plain())
         if stop:
             raise _WordError(f"unexpected end of statement while looking for matching {stop}")
         return words
+
+    def _plain(self) -> str:
+        """As much as surely means nothing, one character at least."""
+        run = _PLAIN.match(self._text, self._at)
+        start, self._at = self._at, run.end() if run else self._at + 1
+        return self._text[start : self._at]
 
     def _escape(self, words: _Words) -> None:
         escape = self._next()
@@ -172,6 +180,7 @@ class _Reading:
     def _single(self) -> str:
         end = self._text.find("'", self._at + 1)
         if end < 0:
+            self._at = len(self._text)
             raise _WordError("unexpected end of statement while looking for matching single-quote")
         quoted = self._text[self._at : end + 1]
         self._at = end + 1
