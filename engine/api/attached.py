@@ -3,9 +3,6 @@
 from engine.api.frames import header
 from engine.api.http import Hijacked
 
-# The larger share of a fast output is one big piece: two writes are cheaper than one copy.
-_COPY_LIMIT = 16 << 10
-
 
 class AttachedClient:
     """The client of an attach or exec; `framed` puts Docker's 8-byte header before each piece."""
@@ -28,12 +25,9 @@ class AttachedClient:
             # together with the head would be lost
             self._greeted = True
             await connection.delivered()
-        if not self._framed:
-            connection.write(data)
-        elif len(data) <= _COPY_LIMIT:
-            connection.write(header(stream, len(data)) + data)
+        if self._framed:
+            connection.write(header(stream, len(data)), data)
         else:
-            connection.write(header(stream, len(data)))
             connection.write(data)
         await connection.drain()
 

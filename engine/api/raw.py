@@ -2,10 +2,12 @@
 
 import asyncio
 import fcntl
+import os
 import struct
 import termios
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from engine.api.flow import Flow
 
@@ -56,10 +58,28 @@ class RawConnection:
         self._forget()
         return data
 
-    def write(self, data: bytes) -> None:
+    def write(self, *pieces: bytes) -> None:
         """Send; never blocks. Without effect once this side has ended or the client is gone."""
-        if not self._write_ended and not self._transport.is_closing():
-            self._transport.write(data)
+        if self._write_ended or self._transport.is_closing():
+            return
+        left = self._write_now(pieces) if len(pieces) > 1 else pieces
+        for piece in left:
+            self._transport.write(piece)
+
+    def _write_now(self, pieces: Sequence[bytes]) -> Sequence[bytes | memoryview]:
+        """Pieces by one system call and without a copy, if nothing waits before; what is left."""
+        if self._transport.get_write_buffer_size():
+            return pieces
+        try:
+            sent = os.writev(self._transport.get_extra_info("socket").fileno(), pieces)
+        except OSError:  # no room, or an error that the transport finds as well
+            return pieces
+        left: list[memoryview] = []
+        for piece in pieces:
+            if sent < len(piece):
+                left.append(memoryview(piece)[sent:])
+            sent = max(sent - len(piece), 0)
+        return left
 
     async def drain(self) -> None:
         """Wait while the client is slow. Raises ConnectionResetError when it's gone."""

@@ -23,8 +23,8 @@ class Hijacked(Protocol):
         """What the client sent; b"" when it sends no more (it may still be reading)."""
         ...
 
-    def write(self, data: bytes) -> None:
-        """Send; never blocks. Without effect once the client is gone."""
+    def write(self, *pieces: bytes) -> None:
+        """Send, in order; never blocks. Without effect once the client is gone."""
         ...
 
     async def drain(self) -> None:

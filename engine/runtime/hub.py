@@ -12,22 +12,23 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from engine.linux.packets import COUNT, PacketReader
 from engine.runtime.inbox import Inbox, settle
 from engine.runtime.streams import STDERR, STDOUT
 
-_PACKET = 1 << 15
-_BATCH = 1 << 20
 _HELD = 4 << 20  # bytes that a slow client may have waiting before the container must wait
 _HELD_AT_END = 64 << 20  # what the pipes of an ended container may still hold, and then some
 _INPUT = 16 << 10  # conmon reads input in pieces of 32 KiB and drops the rest of a packet
 _STDERR_MARK = 3
-_WORTHWHILE = 64 << 10
+_WORTHWHILE = 12  # packets; conmon's side holds some 16
+_FLOW_SECONDS = 0.005
+_REST_SECONDS = 0.001
 
 
 @functools.cache
-def _scratch() -> bytearray:
-    """Room for a batch, shared by all hubs: it's used within one call and copied from."""
-    return bytearray(_BATCH + _PACKET)
+def _packets() -> PacketReader:
+    """Shared by all hubs: it's empty between their turns."""
+    return PacketReader()
 
 
 class Hub:
@@ -45,6 +46,8 @@ class Hub:
         self._input_closed = False
         self._claimed = False
         self._most = _HELD
+        self._received = 0.0
+        self._resting: asyncio.TimerHandle | None = None
 
     def attach(self) -> "Attached":
         """A new client; one of an ended container ends at once."""
@@ -72,7 +75,7 @@ class Hub:
         return True
 
     def _resume(self) -> None:
-        if self._socket is not None and not self._reading:
+        if self._socket is not None and not self._reading and self._resting is None:
             self._reading = True
             asyncio.get_running_loop().add_reader(self._socket, self._ready)
 
@@ -82,44 +85,38 @@ class Hub:
             asyncio.get_running_loop().remove_reader(self._socket)
 
     def _ready(self) -> None:
-        """Take every packet that waits, up to a batch, and hand out runs of one stream.
-
-        Each packet is received one byte early, so that its mark lands on the last byte of the
-        packet before, which is put back: the payloads lie side by side without a copy.
-        """
+        """Take every packet that waits, and hand out runs of one stream."""
         assert self._socket is not None
-        receive, buffer = self._socket.recv_into, _scratch()
-        view = memoryview(buffer)
-        start = end = 1
-        kind = 0
-        ended = False
-        patience = 3
-        while end < _BATCH:
-            saved = buffer[end - 1]
-            try:
-                size = receive(view[end - 1 : end - 1 + _PACKET])
-            except BlockingIOError:
-                if patience == 0 or end > _WORTHWHILE:
-                    break
-                patience -= 1
-                os.sched_yield()  # let conmon go on: fewer, bigger pieces cost everyone less
-                continue
-            except OSError:
-                size = 0
-            if size == 0:
-                ended = True
-                break
-            mark = buffer[end - 1]
-            buffer[end - 1] = saved
-            if mark != kind:
-                if end > start:
-                    self._give(kind, bytes(view[start:end]))
-                start, kind = end, mark
-            end += size - 1
-        if end > start:
-            self._give(kind, bytes(view[start:end]))
-        if ended:
+        packets, fd = _packets(), self._socket.fileno()
+        failed = False
+        try:
+            while packets.held < COUNT:
+                packets.receive(fd)
+        except BlockingIOError:
+            pass
+        except OSError:
+            failed = True
+        count = packets.held
+        runs, ended = packets.take()
+        for mark, data in runs:
+            self._give(mark, data)
+        if ended or failed:
             self.end()
+        elif count < _WORTHWHILE:
+            self._rest()
+
+    def _rest(self) -> None:
+        """In a flow of output let some gather: fewer, bigger pieces cost everyone less."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._received < _FLOW_SECONDS and self._reading:
+            self._pause()
+            self._resting = loop.call_later(_REST_SECONDS, self._rested)
+        self._received = now
+
+    def _rested(self) -> None:
+        self._resting = None
+        self.consumed()
 
     def _give(self, mark: int, data: bytes) -> None:
         stream = STDERR if mark == _STDERR_MARK else STDOUT
@@ -164,6 +161,9 @@ class Hub:
         if self._socket is None:
             return
         self._pause()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         loop = asyncio.get_running_loop()
         loop.remove_writer(self._socket)
         self._socket.close()
