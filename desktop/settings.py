@@ -1,7 +1,7 @@
 """The user's settings for one instance: `settings.json`, checked before anything uses it.
 
 The file holds what the user changed; the rest follows the defaults, which depend on the host:
-`{"cpus": 2, "memory": "4G", "disk": "64G", "shares": ["/home/me"]}`.
+`{"cpus": 2, "memory": "4G", "disk": "64G", "shares": ["/home/me"], "isolation": "enhanced"}`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MEMORY_LEAST_MIB = 512
 MEMORY_KEPT_FOR_HOST_MIB = 512
 DISK_LEAST_GIB = 4
 DISK_MOST_GIB = 16 * 1024
+ISOLATIONS = ("standard", "enhanced")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _MIB = {"": 1 / 1048576, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1048576}
 
@@ -58,6 +59,7 @@ class Settings:
     memory_mib: int
     disk_gib: int = 64
     shares: tuple[str, ...] = ()
+    isolation: str = "standard"
     unknown: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
@@ -81,6 +83,7 @@ class Settings:
             "memory": format_size(self.memory_mib),
             "disk": f"{self.disk_gib}G",
             "shares": list(self.shares),
+            "isolation": self.isolation,
         }
 
 
@@ -173,11 +176,22 @@ def _shares(value: object, settings: Settings, limits: Limits) -> Settings:
     return replace(settings, shares=tuple(shares))
 
 
+def _isolation(value: object, settings: Settings, limits: Limits) -> Settings:
+    if not isinstance(value, str) or value.strip() not in ISOLATIONS:
+        raise SettingsError(
+            f"The setting isolation can't be {value!r}.",
+            "With enhanced, each container has a user namespace: root in it is nobody outside.",
+            f"Choose {' or '.join(ISOLATIONS)}.",
+        )
+    return replace(settings, isolation=value.strip())
+
+
 _SETTERS: dict[str, Callable[[object, Settings, Limits], Settings]] = {
     "cpus": _cpus,
     "memory": _memory,
     "disk": _disk,
     "shares": _shares,
+    "isolation": _isolation,
 }
 KEYS = tuple(_SETTERS)
 

@@ -40,7 +40,8 @@ def prepare(home: Home, settings: Settings) -> Prepared:
     made = disk.prepare(home.disk, settings.disk_gib)
     machine = home.run / "guest.json"
     try:
-        machine.write_text(spec.machine_blob(HOSTNAME, shares, time.time()), encoding="utf-8")
+        blob = spec.machine_blob(HOSTNAME, shares, time.time(), settings.isolation)
+        machine.write_text(blob, encoding="utf-8")
     except OSError as error:
         raise Failure(
             f"{machine} can't be written.", f"{error.strerror}.", "Make room on the disk."

@@ -143,11 +143,14 @@ def escape(text: str) -> str:
     return text.replace(",", ",,")
 
 
-def machine_blob(hostname: str, shares: tuple[Share, ...], epoch: float) -> str:
-    """`opt/cove/machine`: what the guest's init reads (contract with the VM image)."""
+def machine_blob(
+    hostname: str, shares: tuple[Share, ...], epoch: float, isolation: str = "standard"
+) -> str:
+    """`opt/cove/machine`: what the guest's init and engine read (contract with the VM image)."""
     record = {
         "hostname": hostname,
         "shares": [{"tag": s.tag, "path": s.path, "type": s.kind} for s in shares],
         "epoch": int(epoch),
+        "isolation": isolation,
     }
     return json.dumps(record)

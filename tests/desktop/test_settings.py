@@ -43,6 +43,7 @@ def test_a_small_host_keeps_memory_for_itself() -> None:
         ("shares", "/a,/b/,/a", "shares", ("/a", "/b")),
         ("shares", ["/srv"], "shares", ("/srv",)),
         ("shares", "", "shares", ()),
+        ("isolation", "enhanced", "isolation", "enhanced"),
     ],
 )
 def test_values_that_are_understood(key: str, value: object, field: str, expected: object) -> None:
@@ -66,6 +67,7 @@ def test_values_that_are_understood(key: str, value: object, field: str, expecte
         ("disk", "1G", "4G"),
         ("shares", "relative/path", "isn't absolute"),
         ("shares", [1], "list of folders"),
+        ("isolation", "much", "Choose standard or enhanced"),
         ("colour", "red", "cpus, memory, disk, shares"),
     ],
 )

@@ -95,9 +95,10 @@ def test_shares_become_9p_devices_and_commas_survive() -> None:
 
 
 def test_the_guest_reads_its_shares_from_the_blob() -> None:
-    blob = spec.machine_blob("cove", (spec.Share("share0", "/root"),), 1.9)
+    blob = spec.machine_blob("cove", (spec.Share("share0", "/root"),), 1.9, "enhanced")
     assert json.loads(blob) == {
         "hostname": "cove",
         "shares": [{"tag": "share0", "path": "/root", "type": "9p"}],
         "epoch": 1,
+        "isolation": "enhanced",
     }
