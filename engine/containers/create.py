@@ -19,6 +19,8 @@ from engine.containers.record import Json, Record
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
 from engine.containers.validate import check_create, check_link
+from engine.containers.views import settle as settle_views
+from engine.containers.views import views
 from engine.errors import BadRequest, EngineError, NotFound
 from engine.images.model import Image
 from engine.values import dataclass
@@ -85,6 +87,7 @@ class Creator:
         points = mount_points(
             config, host, self._settings.shares, lambda one: self._other(one).record
         )
+        settle_views(points, self._roots.folder(id), self._neighbours.images.resolve)
         endpoints = asked_endpoints(body.get("NetworkingConfig"), config, host)
         for network, settings in endpoints.items():
             self._neighbours.networks.check(network, endpoint_config(settings, id))
@@ -148,6 +151,8 @@ class Creator:
         try:
             (folder / "rootfs").mkdir(parents=True)
             await self._neighbours.snapshots.prepare(record.id, record.chain_ids)
+            for key, point in views(record):
+                await self._neighbours.snapshots.prepare(key, point.options["chain"])
             if record.mounts:
                 made = await self._roots.settle_volumes(record)
                 await self._roots.fill_volumes(record)
@@ -161,7 +166,8 @@ class Creator:
         for volume in volumes:
             with contextlib.suppress(EngineError):
                 await self._neighbours.volumes.remove(volume, force=True)
-        await self._neighbours.snapshots.remove(record.id)
+        for key in (record.id, *(key for key, _ in views(record))):
+            await self._neighbours.snapshots.remove(key)
         folder = self._roots.folder(record.id)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -19,6 +19,7 @@ from engine.containers.signals import parse_signal, stop_signal
 from engine.containers.start import Starter
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
+from engine.containers.views import views
 from engine.containers.words import removal_refusal
 from engine.errors import BadRequest, Conflict, EngineError, NotFound, NotModified
 from engine.runtime.bundle import Exit
@@ -374,8 +375,11 @@ class Lifecycle:
         container.record.state.status = Status.REMOVING
         # any half of this is finished at the next start of the engine: files without a record go,
         # and so does a record without its files
+        remove = self._neighbours.snapshots.remove
         await asyncio.gather(
-            self._store.forget(container), self._neighbours.snapshots.remove(container.id)
+            self._store.forget(container),
+            remove(container.id),
+            *(remove(key) for key, _ in views(container.record)),
         )
         self._tasks.spawn(self._clear_folder(container), f"clear {container.id[:12]}")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.containers.record import Json, MountPoint, Record
 from engine.containers.shares import Shares
-from engine.errors import BadRequest, EngineError, Unsupported
+from engine.errors import BadRequest, EngineError
 
 _VOLUME_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
 _PROPAGATIONS = frozenset({"private", "rprivate", "slave", "rslave", "shared", "rshared"})
@@ -122,14 +122,10 @@ def _refuse(kind: str, why: str) -> BadRequest:
 def parse_mount(mount: Mapping[str, Any], shares: Shares) -> MountPoint:
     """One `--mount` of a HostConfig's Mounts. Raises BadRequest in dockerd's words."""
     kind, target = mount.get("Type") or "", mount.get("Target") or ""
-    if kind == "image" and not mount.get("Source"):
-        raise _refuse(kind, "field Source must not be empty")
-    if kind == "image":
-        raise Unsupported('mounts of type "image" are not supported by this engine')
-    if kind not in ("bind", "volume", "tmpfs"):
-        raise _refuse(kind, "mount type unknown")
     if not target:
         raise _refuse(kind, "field Target must not be empty")
+    if kind not in _KINDS:
+        raise _refuse(kind, "mount type unknown")
     if not target.startswith("/"):
         raise _refuse(kind, f"invalid mount path: '{target}' mount path must be absolute")
     clean = "/" + posixpath.normpath(target).lstrip("/")
@@ -137,14 +133,13 @@ def parse_mount(mount: Mapping[str, Any], shares: Shares) -> MountPoint:
         raise _refuse(kind, "invalid specification: destination can't be '/'")
     if mount.get("Consistency", "") not in _CONSISTENCY:
         raise _refuse(kind, f"invalid consistency: {mount['Consistency']}")
-    if mount.get("ImageOptions") is not None:
+    if mount.get("ImageOptions") is not None and kind != "image":
         raise _refuse(kind, "field ImageOptions must not be specified")
     for owner in ("bind", "volume", "tmpfs", "cluster"):
         key = f"{owner.capitalize()}Options"
         if mount.get(key) is not None and kind != owner:
             raise BadRequest(f'{key} must not be specified on mount type "{kind}"')
-    parse = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount}[kind]
-    return parse(mount, clean, shares)
+    return _KINDS[kind](mount, clean, shares)
 
 
 def _bind_mount(mount: Mapping[str, Any], target: str, shares: Shares) -> MountPoint:
@@ -216,6 +211,26 @@ def _tmpfs_mount(mount: Mapping[str, Any], target: str, shares: Shares) -> Mount
             raise _refuse("tmpfs", f"invalid option: {pair[0]}")
         words.append(pair[0])
     return MountPoint("tmpfs", target, writable=not mount.get("ReadOnly"), options={"words": words})
+
+
+def _image_mount(mount: Mapping[str, Any], target: str, shares: Shares) -> MountPoint:
+    name, options = mount.get("Source") or "", mount.get("ImageOptions") or {}
+    if not name:
+        raise _refuse("image", "field Source must not be empty")
+    subpath = options.get("Subpath") or ""
+    if subpath.startswith("/") or ".." in subpath.split("/"):
+        raise _refuse("image", "subpath must be a relative path within the volume")
+    return MountPoint(
+        "image", target, name=name, writable=False, propagation="rprivate", subpath=subpath
+    )
+
+
+_KINDS = {
+    "bind": _bind_mount,
+    "image": _image_mount,
+    "tmpfs": _tmpfs_mount,
+    "volume": _volume_mount,
+}
 
 
 def _inherited(host: Json, find: Callable[[str], Record]) -> Iterable[MountPoint]:

@@ -17,6 +17,7 @@ from engine.containers.rootfs import Roots
 from engine.containers.start import bundle_of
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
+from engine.containers.views import owner_of
 from engine.networks import Sandbox, SandboxRequest
 from engine.values import dataclass
 
@@ -125,7 +126,7 @@ class Restorer:
         known = {container.id for container in self._store}
         folders = await asyncio.to_thread(_folders, self._settings.folder)
         snapshots = self._neighbours.snapshots
-        keys = await asyncio.to_thread(lambda: {key for key in snapshots.keys() if _is_id(key)})
+        keys = await asyncio.to_thread(lambda: set(filter(_is_ours, snapshots.keys())))
         for container in self._store:
             if container.id not in folders or container.id not in keys:
                 _log.warning("container %s has lost its files: removed", container.name)
@@ -134,7 +135,8 @@ class Restorer:
         mounted = await asyncio.to_thread(self._roots.mounted)
         # an end may be written down, but the engine was killed before it had cleaned up
         ended = {container.id for container in self._store if not _may_run(container)}
-        return _Strays(left - known, folders - known, keys - known, ended & (left | mounted))
+        unused = {key for key in keys if owner_of(key) not in known}
+        return _Strays(left - known, folders - known, unused, ended & (left | mounted))
 
     async def _repair_all(self, over: list[Container], strays: "_Strays") -> None:
         for container in [*over, *map(self._store.get, strays.ended)]:
@@ -178,6 +180,10 @@ class _Strays:
     folders: set[str]
     snapshots: set[str]
     ended: set[str]
+
+
+def _is_ours(key: str) -> bool:
+    return _is_id(owner_of(key))
 
 
 def _is_id(text: str) -> bool:

@@ -19,6 +19,7 @@ from engine.containers.record import Json, MountPoint
 from engine.containers.rootfs import Roots, open_source
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
+from engine.containers.views import views
 from engine.content import compression
 from engine.errors import EngineError, Forbidden
 from engine.linux import confined, identity, trees, userns
@@ -72,8 +73,13 @@ class Rooms:
 
             def enter() -> None:
                 what = self._neighbours.snapshots.mount_of(container.id, root)
-                points = [] if bare else container.record.mounts
-                confined.enter_mounts(root, what, lambda: _mount_points(points, root))
+                confined.enter_mounts(root, what, fill)
+
+            def fill() -> None:
+                if not bare:
+                    for key, point in views(container.record):
+                        self._roots.mount_view(key, point)
+                    _mount_points(container.record.mounts, root)
 
             return await confined.run(enter, work)
 

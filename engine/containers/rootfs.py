@@ -14,6 +14,7 @@ from engine.containers.mapped import Isolated, bind_inside, mount_root
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.paths import is_folder, make_folder, make_in, open_below, resolve_in
 from engine.containers.record import MountPoint, Record
+from engine.containers.views import IMAGE
 from engine.errors import EngineError
 from engine.linux import identity, mounts, trees
 from engine.linux.mounts import Mount
@@ -104,12 +105,14 @@ class Roots:
         for number, point in enumerate(record.mounts):
             if not pinned(record, point):
                 continue
+            if point.type == IMAGE:
+                self.mount_view(f"{record.id}-{number}", point, isolated)
             source = open_source(point)
             try:
                 place = pin_of(Path("/"), number)
                 target = make_in(self.folder(record.id), str(place), folder=is_folder(source))
                 try:
-                    if isolated is None:
+                    if isolated is None or point.type == IMAGE:
                         trees.bind(source, target)
                     else:
                         below = not point.options.get("NonRecursive")
@@ -118,6 +121,20 @@ class Roots:
                     os.close(target)
             finally:
                 os.close(source)
+
+    def mount_view(self, key: str, point: MountPoint, isolated: Isolated | None = None) -> None:
+        """Mount an image at the source of its mount point; blocks. Raises OSError, EngineError."""
+        target = Path(point.source)
+        target.mkdir(parents=True, exist_ok=True)
+
+        def what(through: int = -1) -> Mount:
+            found = self._snapshots.mount_of(key, target, through)
+            return replace(found, options=(*found.options, "ro"))
+
+        if isolated is None:
+            self._mount(what())
+        else:
+            mount_root(self._snapshots.root, target, isolated, what)
 
     def unpin(self, id: str) -> None:
         """Unmount what `pin` mounted; the container has it by then. Twice is fine."""
@@ -231,7 +248,7 @@ def make_source(point: MountPoint) -> None:
 
 def pinned(record: Record, point: MountPoint) -> bool:
     """Whether the runtime gets a mount of the engine's instead of the source itself."""
-    return bool(point.subpath or (record.id_base and point.type != "tmpfs"))
+    return bool(point.subpath or point.type == IMAGE or (record.id_base and point.type != "tmpfs"))
 
 
 def pin_of(folder: Path, number: int) -> Path:

@@ -29,6 +29,7 @@ from engine.containers.rows import Rows
 from engine.containers.start import Starter
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
+from engine.containers.views import views
 from engine.errors import Conflict, NotFound
 from engine.filters import Filters
 from engine.linux.placement import spread_below
@@ -101,12 +102,20 @@ class Containers:
     # -- what others ask -----------------------------------------------------------------------
 
     def chains(self) -> dict[str, Sequence[str]]:
-        """The layers below each container, by its id."""
-        return {one.id: one.record.chain_ids for one in self.store}
+        """The layers of each container, and of each image mounted there, by snapshot."""
+        found: dict[str, Sequence[str]] = {one.id: one.record.chain_ids for one in self.store}
+        for one in self.store:
+            found.update({key: point.options["chain"] for key, point in views(one.record)})
+        return found
 
     def image_users(self, image_id: str) -> Sequence[tuple[str, bool]]:
-        """(container id, whether it runs) of every container made from an image."""
-        return [(one.id, one.live) for one in self.store if one.record.image_id == image_id]
+        """(container id, whether it runs) of every container made from an image or mounting it."""
+        return [
+            (one.id, one.live)
+            for one in self.store
+            if one.record.image_id == image_id
+            or any(point.options["image"] == image_id for _, point in views(one.record))
+        ]
 
     def volume_users(self, name: str) -> Sequence[str]:
         """The ids of the containers that have a volume among their mounts."""

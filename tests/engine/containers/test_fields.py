@@ -340,8 +340,8 @@ ROWS: dict[str, Honoured | Told] = {
     "VolumeOptions.Subpath": Honoured(
         mount(VolumeOptions={"Subpath": "a/b"}), "points.subpath", "a/b"
     ),
-    "ImageOptions.Subpath": Told(
-        mount(ImageOptions={"Subpath": "x"}), "field ImageOptions must not be specified"
+    "ImageOptions.Subpath": Honoured(
+        mount(Type="image", ImageOptions={"Subpath": "x"}), "points.subpath", "x"
     ),
     **{
         f"TmpfsOptions.{key}": Honoured(

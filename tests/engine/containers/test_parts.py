@@ -25,7 +25,7 @@ from engine.containers.restart import Backoff, Policy
 from engine.containers.shares import Shares
 from engine.containers.signals import parse_signal, stop_signal
 from engine.containers.words import command_text, status_text
-from engine.errors import BadRequest, EngineError, Unsupported
+from engine.errors import BadRequest, EngineError
 from engine.networks.files import host_entries, hosts_text, resolv_text
 
 SHARES = Shares(Path("/run/engine.sock"))
@@ -194,6 +194,7 @@ def test_binds_that_are_none(text: str, words: str) -> None:
         ({"Type": "foo", "Target": "/x"}, "mount type unknown"),
         ({"Type": "bind", "Target": "/x"}, "field Source must not be empty"),
         ({"Type": "bind", "Target": "/x", "Source": "/no/such"}, "bind source path does not exist"),
+        ({"Type": "image", "Target": "/x"}, "field Source must not be empty"),
         ({"Type": "volume"}, "field Target must not be empty"),
         ({"Type": "volume", "Target": "x"}, "mount path must be absolute"),
         ({"Type": "volume", "Target": "/x", "ReadOnly": True}, "must not set ReadOnly mode"),
@@ -205,8 +206,6 @@ def test_mounts_that_are_none(mount: dict[str, Any], words: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse_mount(mount, SHARES)
     assert words in caught.value.message
-    with pytest.raises(Unsupported):
-        parse_mount({"Type": "image", "Source": "box", "Target": "/x"}, SHARES)
 
 
 def test_mounts_together() -> None:
