@@ -17,6 +17,7 @@ from engine.about import About
 from engine.api import (
     absent,
     auth,
+    build,
     containers_files,
     containers_io,
     distribution,
@@ -33,6 +34,7 @@ from engine.api import events as events_routes
 from engine.api.application import Application
 from engine.api.router import Route, Router
 from engine.api.server import Server, check_path
+from engine.builder.service import Builder
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.shares import Shares
 from engine.containers.wiring import Containers
@@ -93,6 +95,9 @@ class Daemon:
             ),
             settings,
         )
+        self.builder = Builder(
+            options.root, self.database, self.images, self.networks, self.runtime
+        )
         self.about = About(
             options,
             self.database,
@@ -114,7 +119,7 @@ class Daemon:
     def _routes(self) -> Iterator[Route]:
         service = ImageService(self.images)
         yield from system.routes(self.about)
-        yield from usage.routes(service, self.containers, self.volumes)
+        yield from usage.routes(service, self.containers, self.volumes, self.builder)
         yield from events_routes.routes(self.events)
         yield from containers_routes.routes(self.containers)
         yield from containers_io.routes(self.containers)
@@ -126,6 +131,7 @@ class Daemon:
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)
         yield from networks.routes(self.networks)
+        yield from build.routes(self.builder)
         yield from absent.routes()
 
     async def restore(self) -> None:
@@ -133,6 +139,7 @@ class Daemon:
         self.containers.load()  # the other stores ask who uses what
         self.snapshots.mend(self.containers.chains())
         await self.about.start()
+        self.builder.load()
         await self.images.start()
         await self.volumes.start()
         await self._link_host()
@@ -149,6 +156,7 @@ class Daemon:
         """Stop answering and let go; containers go on. What fails to close stops no other."""
         for name, end in (
             ("server", self._server.stop),
+            ("builder", self.builder.close),
             ("containers", self.containers.close),
             ("images", self.images.close),
             ("volumes", self.volumes.close),

@@ -13,7 +13,7 @@ _SWARM_NOUNS = ("swarm", "services", "nodes", "secrets", "configs", "tasks")
 
 
 def routes() -> Sequence[Route]:
-    """Swarm, plugins, and the build cache that is always empty."""
+    """Swarm and plugins."""
     return tuple(_swarm()) + (
         Route("POST", "/swarm/init", _no_swarm),
         Route("POST", "/swarm/join", _no_swarm),
@@ -22,8 +22,6 @@ def routes() -> Sequence[Route]:
         Route("GET", "/plugins/{name:path}", _no_plugin),
         Route("POST", "/plugins/{name:path}", _no_plugin),
         Route("PUT", "/volumes/{name:path}", _no_update),
-        Route("POST", "/build", _no_builder),
-        Route("POST", "/build/prune", _no_cache),
     )
 
 
@@ -59,14 +57,3 @@ async def _no_plugin(request: Request) -> Response:
 
 async def _no_update(request: Request) -> Response:
     raise Unavailable("volume update only valid for cluster volumes, but swarm is unavailable")
-
-
-async def _no_builder(request: Request) -> Response:
-    raise Unsupported(
-        "this engine has no builder: build the image with another one, "
-        "then `docker pull` it from a registry or `docker load` it from a file"
-    )
-
-
-async def _no_cache(request: Request) -> Response:
-    return json_response({"CachesDeleted": None, "SpaceReclaimed": 0})

@@ -39,7 +39,15 @@ class Volumes(Protocol):
     def reference_count(self, name: str) -> int: ...
 
 
-def routes(images: Images, containers: Containers, volumes: Volumes) -> Sequence[Route]:
+class Builder(Protocol):
+    """`builder.service.Builder`."""
+
+    def usage(self) -> Sequence[Document]: ...
+
+
+def routes(
+    images: Images, containers: Containers, volumes: Volumes, builder: Builder
+) -> Sequence[Route]:
     """The one route."""
 
     async def usage(request: Request) -> Response:
@@ -57,7 +65,8 @@ def routes(images: Images, containers: Containers, volumes: Volumes) -> Sequence
             answer["Containers"] = await containers.usage()
         if "volume" in kinds:
             answer["Volumes"] = await _volumes(volumes)
-        answer["BuildCache"] = [] if "build-cache" in kinds else None
+        cached = "build-cache" in kinds
+        answer["BuildCache"] = await asyncio.to_thread(builder.usage) if cached else None
         return json_response(answer)
 
     return (Route("GET", "/system/df", usage),)

@@ -172,6 +172,5 @@ class Service:
             ) from error
 
     def disk_usage(self) -> int:
-        """Bytes of all layers, each counted once (`LayersSize` of /system/df)."""
-        layers = self._store.snapshots.layers
-        return sum(layer.size for layer in layers)
+        """Bytes of all images' layers, each counted once (`LayersSize` of /system/df)."""
+        return sum(layer.size for layer in self._store.catalogue.layers().values())

@@ -64,6 +64,9 @@ class Store:
         self.assembler = Assembler(self.content, snapshots.layers, limits)
         # who uses an image: (container id, running); the daemon sets it
         self.users: Users = lambda image_id: ()
+        # what the build cache holds besides: chain ids of layers, digests of blobs
+        self.kept_layers: Callable[[], set[str]] = set
+        self.kept_blobs: Callable[[], set[str]] = set
         self._database = database
         self._welcome = welcome
         self._downloads: Downloads | None = None
@@ -283,7 +286,7 @@ class Store:
 
     def _used_layers(self) -> set[str]:
         """Chain ids that some image or snapshot needs."""
-        used = self.snapshots.used()
+        used = self.snapshots.used() | self.kept_layers()
         for image in self.catalogue:
             used.update(image.chain_ids)
         return used
@@ -291,7 +294,11 @@ class Store:
     def _used_blobs(self) -> set[str]:
         """Digests of the layers' blobs and the configs of all images."""
         used = {layer.blob for image in self.catalogue for layer in image.layers}
-        return used.union(image.id for image in self.catalogue)
+        return used.union((image.id for image in self.catalogue), self.kept_blobs())
+
+    async def collect(self, chain: Sequence[str], blobs: Iterable[str]) -> None:
+        """Delete what of these layers and blobs nobody needs any more, top layer first."""
+        await self._collect(chain, blobs)
 
     async def _collect(
         self, chain: Sequence[str], blobs: Iterable[str], removed: Removed | None = None

@@ -1,0 +1,221 @@
+"""A build from request to image: context, Dockerfile, plan, solution, names."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from engine.builder import context as contexts
+from engine.builder import fetch, gitsource
+from engine.builder.bases import Bases
+from engine.builder.context import DOCKERFILE, Context
+from engine.builder.gathering import Gathering
+from engine.builder.ignore import Matcher, read
+from engine.builder.parser import parse
+from engine.builder.progress import Emit, Narrator
+from engine.builder.request import Request
+from engine.builder.solver import Solver
+from engine.builder.sources import is_url
+from engine.builder.stages import Plan, plan
+from engine.builder.state import State
+from engine.builder.steps import Steps
+from engine.builder.workshop import Leases, Workshop
+from engine.content.digest import of
+from engine.errors import BadRequest
+from engine.images.model import Image
+from engine.images.reference import Reference
+from engine.linux.removal import remove_tree
+from engine.registry.platforms import Platform
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+
+
+class Build:
+    """One build. `emit` hears each line of the answer as JSON fields."""
+
+    def __init__(self, workshop: Workshop, request: Request, emit: Emit) -> None:
+        self._workshop = workshop
+        self._request = request
+        self._emit = emit
+        self._scratch: list[Path] = []
+        self._leases = Leases(workshop.images)
+
+    async def run(self, body: AsyncIterator[bytes]) -> Image:
+        """Build from the request's body. Raises EngineError, OSError; cancelled, it cleans up."""
+        names = _references(self._request.tags)
+        platform = Platform.parse(self._request.platform) if self._request.platform else None
+        try:
+            context = await self._context(body)
+            text = await asyncio.to_thread(self._dockerfile, context)
+            wanted = plan(
+                parse(text),
+                args=self._request.args,
+                target=self._request.target,
+                platform=platform,
+                labels=self._request.labels,
+            )
+            await asyncio.to_thread(_leave_out, context, self._request.dockerfile or DOCKERFILE)
+            state = await self._solve(wanted, context)
+            return await self._finish(state, names)
+        finally:
+            self._leases.close()
+            removing = asyncio.get_running_loop().create_task(
+                asyncio.to_thread(_remove_all, self._scratch)
+            )
+            await asyncio.shield(removing)
+
+    # ---- context and Dockerfile -----------------------------------------------------------------
+
+    def _folder(self) -> Path:
+        """A fresh folder that goes with the build."""
+        folder = self._workshop.folders.new_context()
+        self._scratch.append(folder)
+        return folder
+
+    async def _context(self, body: AsyncIterator[bytes]) -> Context:
+        remote = self._request.remote
+        folder = await asyncio.to_thread(self._folder)
+        if not remote:
+            return await contexts.receive(body, folder)
+        repository = gitsource.parse(remote)
+        if repository is not None:
+            root = await gitsource.fetch(repository, folder / "git")
+            return Context(root)
+        if is_url(remote):
+            return await self._remote(remote, folder)
+        raise BadRequest(
+            f"remote context {remote!r} is neither a URL nor a git repository: "
+            "clients that hand files over during the build need BuildKit"
+        )
+
+    async def _remote(self, url: str, folder: Path) -> Context:
+        """A tar by URL; anything else there is the Dockerfile itself."""
+        from engine.builder.archives import is_archive
+
+        got = await fetch.download(url, folder / "download")
+        root = await asyncio.to_thread(self._folder)
+        if not await asyncio.to_thread(is_archive, got.path):
+            await asyncio.to_thread(shutil.copy, got.path, root / DOCKERFILE)
+            return Context(root)
+
+        def unpack() -> Context:
+            with open(got.path, "rb", buffering=0) as file:
+                return contexts.unpack(lambda size: file.read(size) or b"", root)
+
+        return await asyncio.to_thread(unpack)
+
+    def _dockerfile(self, context: Context) -> str:
+        name = self._request.dockerfile or DOCKERFILE
+        content = context.read(name)
+        if content is None and name == DOCKERFILE:
+            content = context.read(DOCKERFILE.lower())
+        if content is None:
+            raise BadRequest(f"Cannot locate specified Dockerfile: {name}")
+        if not content.strip():
+            raise BadRequest(f"the Dockerfile ({name}) cannot be empty")
+        return content.decode("utf-8", "surrogateescape")
+
+    # ---- solving --------------------------------------------------------------------------------
+
+    async def _solve(self, wanted: Plan, context: Context) -> State:
+        workshop, request = self._workshop, self._request
+        total = len(wanted.declared) + sum(
+            1 + len(wanted.stages[index].steps) for index in wanted.needed
+        )
+        narrator = Narrator(self._emit, wanted.needed, total)
+        for number, declared in enumerate(wanted.declared, 1):
+            self._emit({"stream": f"Step {number}/{total} : {declared.text}"})
+            self._emit({"stream": "\n"})
+        bases = Bases(workshop, request, self._leases)
+        solver = Solver(wanted, context, bases, narrator, cold=request.no_cache)
+        gathering = Gathering(workshop.folders, workshop.snapshots, context, self._folder)
+        solver.steps = Steps(
+            workshop, request, self._leases, gathering, solver.files_of, _epoch(wanted)
+        )
+        try:
+            return await solver.solve()
+        except BaseException:
+            narrator.fail()
+            raise
+        finally:
+            await asyncio.shield(workshop.records.flush(solver.steps.used))
+
+    async def _finish(self, state: State, names: list[Reference]) -> Image:
+        """Write the image down and name it."""
+        if not state.history and not state.layers:
+            raise BadRequest("No image was generated. Is your Dockerfile empty?")
+        images = self._workshop.images
+        document = state.document()
+        image_id = of(document)
+        with images.leases.hold([image_id]):
+            await asyncio.to_thread(images.content.put, document)
+            image = await images.add(
+                document.decode(), state.layers, names, image_id=image_id, parent=state.parent
+            )
+        short = image.id.removeprefix("sha256:")[:12]
+        self._emit({"stream": f"Successfully built {short}\n"})
+        for name in names:
+            images.log(image, "tag", name.familiar)
+            self._emit({"stream": f"Successfully tagged {name.familiar}\n"})
+        return image
+
+
+def _references(tags: tuple[str, ...]) -> list[Reference]:
+    found: dict[str, Reference] = {}
+    for tag in tags:
+        reference = Reference.parse(tag)
+        if reference.digest:
+            raise BadRequest("build tag cannot contain a digest")
+        reference = reference.with_default_tag()
+        found[str(reference)] = reference
+    return list(found.values())
+
+
+def _leave_out(context: Context, dockerfile: str) -> None:
+    """Remove what the ignore file names, as a client would have done. Blocks."""
+    content = context.read(f"{dockerfile}.dockerignore")
+    if content is None:
+        content = context.read(".dockerignore")
+    if content is None:
+        return
+    matcher = Matcher(read(content.decode("utf-8", "surrogateescape")))
+    if not matcher:
+        return
+    for path in list(_ignored(context.root, "", matcher)):
+        place = context.root / path
+        if place.is_dir() and not place.is_symlink():
+            remove_tree(place)
+        else:
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+
+def _ignored(root: Path, folder: str, matcher: Matcher) -> Iterator[str]:
+    for name in sorted(os.listdir(root / folder)):
+        path = f"{folder}/{name}" if folder else name
+        place = root / path
+        is_folder = place.is_dir() and not place.is_symlink()
+        if matcher.ignored(path):
+            if is_folder and matcher.could_hold(path):
+                yield from _ignored(root, path, matcher)
+            else:
+                yield path
+        elif is_folder:
+            yield from _ignored(root, path, matcher)
+
+
+def _epoch(wanted: Plan) -> int | None:
+    """SOURCE_DATE_EPOCH of the build's arguments. Raises BadRequest."""
+    text = wanted.args.get(_EPOCH) or wanted.meta.get(_EPOCH) or ""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise BadRequest(f"invalid {_EPOCH}: {text}: wanted seconds since 1970")
+    return int(text)
+
+
+def _remove_all(folders: list[Path]) -> None:
+    for folder in folders:
+        remove_tree(folder)
