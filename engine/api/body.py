@@ -8,6 +8,8 @@ from engine.errors import BadRequest, EngineError
 
 HIGH_WATER = 1 << 20
 LOW_WATER = 1 << 18
+_PIECE = 1 << 18  # small chunks are handed on together, up to this size and one more
+_OVERHEAD = 64  # bytes that a piece costs beside its own: a client may send them one by one
 
 
 class ClientGone(EngineError):
@@ -29,13 +31,26 @@ class Body:
     somebody first wants the body, so that "100 Continue" can be sent.
     """
 
+    __slots__ = (
+        "_discarding",
+        "_error",
+        "_expect",
+        "_pause",
+        "_paused",
+        "_pieces",
+        "_resume",
+        "_size",
+        "_waiter",
+        "complete",
+    )
+
     def __init__(
         self,
         pause: Callable[[], None],
         resume: Callable[[], None],
         expect: Callable[[], None] | None = None,
     ) -> None:
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes] | None = None  # most requests never need one
         self._size = 0
         self._pause = pause
         self._resume = resume
@@ -50,8 +65,10 @@ class Body:
         """Take a piece from the connection."""
         if self._discarding:
             return
+        if self._pieces is None:
+            self._pieces = deque()
         self._pieces.append(data)
-        self._size += len(data)
+        self._size += len(data) + _OVERHEAD
         if self._size > HIGH_WATER and not self._paused:
             self._paused = True
             self._pause()
@@ -71,7 +88,7 @@ class Body:
     def discard(self) -> None:
         """Nobody wants the rest: drop it as it comes."""
         self._discarding = True
-        self._pieces.clear()
+        self._pieces = None
         self._size = 0
         self._unpause()
 
@@ -90,11 +107,15 @@ class Body:
                 await self._waiter
             finally:
                 self._waiter = None
-        piece = self._pieces.popleft()
-        self._size -= len(piece)
+        found = [self._pieces.popleft()]
+        size = len(found[0])
+        while self._pieces and size < _PIECE:
+            found.append(self._pieces.popleft())
+            size += len(found[-1])
+        self._size -= size + len(found) * _OVERHEAD
         if self._size < LOW_WATER:
             self._unpause()
-        return piece
+        return found[0] if len(found) == 1 else b"".join(found)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """All pieces, in order."""

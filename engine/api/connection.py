@@ -28,6 +28,10 @@ from engine.errors import EngineError
 log = logging.getLogger("engine.api")
 
 HANG_UP_SECONDS = 1.0
+# What was received is parsed in slices, so that no more requests are made of it than needed soon.
+_AHEAD = 16
+_HEAD_SLICE = 4 << 10
+_BODY_SLICE = 64 << 10
 
 
 class Handle(Protocol):
@@ -193,14 +197,23 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         self._segment = data if self._message is None else b""
+        offset = 0
         try:
-            self._silent += len(data)
-            self._parser.feed_data(data)
-            if self._silent > LINE_LIMIT:
-                raise Refused(431, "the request's headers are too large")
+            while offset < len(data):
+                in_body = self._reading is not None and self._reading.method
+                piece = data[offset : offset + (_BODY_SLICE if in_body else _HEAD_SLICE)]
+                self._silent += len(piece)
+                self._parser.feed_data(piece)
+                if self._silent > LINE_LIMIT:
+                    raise Refused(431, "the request's headers are too large")
+                offset += len(piece)
+                if len(self._queue) >= _AHEAD and offset < len(data):
+                    self._segment = self._segment[:offset]
+                    self._hold(data[offset:])
+                    return
         except httptools.HttpParserUpgrade as upgrade:
             self._segment = b""
-            self._feed_upgrade(data[upgrade.args[0] :])
+            self._feed_upgrade(data[offset + upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._malformed(error, error.__context__)
         except Refused as refusal:
@@ -254,6 +267,8 @@ class Connection(asyncio.Protocol):
         if self._stopped:
             message.keep_alive = False
         self._task = self._loop.create_task(self._answer(message))
+        if self._held and not message.body.complete:
+            self._parse(self._release())  # the rest of its body came while others were answered
 
     async def _answer(self, message: Message) -> None:
         try:

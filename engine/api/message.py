@@ -5,7 +5,7 @@ from engine.errors import EngineError
 
 HEADER_LIMIT = 64 << 10
 URL_LIMIT = 32 << 10
-LINE_LIMIT = 1 << 20  # bytes that the parser may keep to itself: a line without an end
+LINE_LIMIT = 96 << 10  # bytes that the parser may keep to itself: a line without an end
 
 
 class Refused(EngineError):

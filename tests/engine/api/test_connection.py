@@ -31,6 +31,31 @@ async def test_pipelined_requests_keep_their_order(client):
     assert answers == names
 
 
+async def test_a_body_that_comes_while_another_request_is_answered(client):
+    first = b"POST /ignore HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\nxx"
+    upload = b"POST /upload HTTP/1.1\r\nHost: d\r\nContent-Length: 300000\r\n\r\n"
+    await client.send(first + upload + bytes(1000))
+    await asyncio.sleep(0.01)
+    await client.send(bytes(99_000))
+    await asyncio.sleep(0.01)
+    await client.send(bytes(200_000) + GET)
+    assert (await client.answer())[2] == b'"not read"\n'
+    assert (await client.answer())[2] == b"300000\n"
+    assert (await client.answer())[0] == 200
+
+
+async def test_thousands_of_pipelined_requests(scene, client):
+    count = 9000
+    sending = asyncio.create_task(client.send(GET * count))
+    for _ in range(3):
+        assert (await client.answer())[0] == 200
+    (connection,) = scene.server._connections
+    assert len(connection._queue) < 300  # the rest waits as bytes
+    for _ in range(count - 3):
+        assert (await client.answer())[0] == 200
+    await sending
+
+
 async def test_a_request_in_single_bytes(client):
     for byte in GET:
         await client.send(bytes([byte]))
