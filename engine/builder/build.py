@@ -61,10 +61,7 @@ class Build:
             return await self._finish(state, names)
         finally:
             self._leases.close()
-            removing = asyncio.get_running_loop().create_task(
-                asyncio.to_thread(_remove_all, self._scratch)
-            )
-            await asyncio.shield(removing)
+            self._workshop.behind(asyncio.to_thread(_remove_all, self._scratch))
 
     # ---- context and Dockerfile -----------------------------------------------------------------
 
@@ -140,7 +137,7 @@ class Build:
             narrator.fail()
             raise
         finally:
-            await asyncio.shield(workshop.records.flush(solver.steps.used))
+            workshop.behind(workshop.records.flush(solver.steps.used))
 
     async def _finish(self, state: State, names: list[Reference]) -> Image:
         """Write the image down and name it."""
@@ -149,11 +146,15 @@ class Build:
         images = self._workshop.images
         document = state.document()
         image_id = of(document)
-        with images.leases.hold([image_id]):
-            await asyncio.to_thread(images.content.put, document)
-            image = await images.add(
-                document.decode(), state.layers, names, image_id=image_id, parent=state.parent
-            )
+        known = images.catalogue.get(image_id)
+        if known is not None and all(images.catalogue.lookup(each) is known for each in names):
+            image = known
+        else:
+            with images.leases.hold([image_id]):
+                await asyncio.to_thread(images.content.put, document)
+                image = await images.add(
+                    document.decode(), state.layers, names, image_id=image_id, parent=state.parent
+                )
         short = image.id.removeprefix("sha256:")[:12]
         self._emit({"stream": f"Successfully built {short}\n"})
         for name in names:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.linux import mounts
 from engine.linux.mounts import Mount
+from engine.linux.placement import spread_below
 
 
 class Folders:
@@ -30,6 +31,7 @@ class Folders:
         self.sweep()
         for folder in (self.contexts, self.runs, self.views, self.mounts):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        spread_below(self.contexts)
 
     def sweep(self) -> None:
         """Unmount and remove what belonged to builds that an earlier engine was busy with."""

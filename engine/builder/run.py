@@ -19,12 +19,13 @@ from engine.builder.mounting import Files, Mounting, Point
 from engine.builder.operations import RunOp
 from engine.builder.request import RunSettings
 from engine.builder.tree import Tree
+from engine.errors import EngineError
 from engine.linux import cgroups, mounts
 from engine.linux.mounts import Mount
 from engine.networks import Controller, EndpointConfig, Sandbox, SandboxRequest
 from engine.networks.files import host_entries, hosts_text, resolv_text
 from engine.runtime import spec, users
-from engine.runtime.bundle import Bundle
+from engine.runtime.bundle import Bundle, RuntimeFailure
 from engine.runtime.process import merge_environment
 from engine.runtime.runtime import Runtime
 from engine.runtime.users import User
@@ -108,6 +109,8 @@ class Runner:
             finally:
                 streams.close()
             return (await running.wait()).code
+        except RuntimeFailure as error:
+            raise EngineError(error.message.removesuffix(": unknown")) from error
         finally:
             await _finished(self._runtime.delete, bundle.id)
 
@@ -156,7 +159,10 @@ class Runner:
             hostname=id[:12],
             endpoints={mode: EndpointConfig()},
         )
-        return await self._networks.open(request)
+        try:
+            return await self._networks.open(request)
+        except EngineError as error:
+            raise EngineError(f"failed to set up container networking: {error.message}") from error
 
     async def _close_network(self, id: str, opening: "asyncio.Task[Sandbox]") -> None:
         await asyncio.gather(opening, return_exceptions=True)

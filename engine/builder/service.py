@@ -82,6 +82,8 @@ class Builder:
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        if self._workshop is not None:
+            await self._workshop.close()
 
     def progress(self) -> Progress:
         """An empty stream of lines."""

@@ -1,9 +1,10 @@
 """What all builds of an engine share: stores, folders, the cache, work that is under way."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from engine.builder.caches import Caches
 from engine.builder.flights import Flights
@@ -45,8 +46,17 @@ class Workshop:
         self.pulls: Flights[Image] = Flights()
         # steps that work at the same time, of all builds together
         self.slots = asyncio.Semaphore(_AT_ONCE)
-        # digests of files in layers that nobody changes: (layers, what was chosen) -> digest
-        self.digests: dict[str, str] = {}
+        self._behind: set[asyncio.Task[None]] = set()
+
+    def behind(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what no client waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def close(self) -> None:
+        """Finish what is done behind the answers."""
+        await asyncio.gather(*self._behind, return_exceptions=True)
 
 
 class Leases:
