@@ -16,7 +16,7 @@ from engine.containers.paths import is_folder, make_folder, make_in, open_below,
 from engine.containers.record import MountPoint, Record
 from engine.containers.views import IMAGE
 from engine.errors import EngineError
-from engine.linux import identity, mounts, trees
+from engine.linux import identity, mounts, shared, trees
 from engine.linux.mounts import Mount
 
 _log = logging.getLogger(__name__)
@@ -235,10 +235,15 @@ class Roots:
 
 def make_source(point: MountPoint) -> None:
     """Make a bind source as a folder unless something is there. Raises EngineError."""
-    if os.path.lexists(point.source):
-        return
     try:
-        os.makedirs(point.source, exist_ok=True)
+        if shared.is_shared(point.source):
+            below = point.source.removeprefix(shared.HOST_MOUNT)
+            with contextlib.suppress(FileNotFoundError):
+                os.close(shared.open_path(point.source))
+                return
+            os.close(make_in(Path(shared.HOST_MOUNT), below, folder=True))
+        elif not os.path.lexists(point.source):
+            os.makedirs(point.source, exist_ok=True)
     except OSError as error:
         raise EngineError(
             f"error while creating mount source path '{point.shown_source or point.source}': "
@@ -248,7 +253,9 @@ def make_source(point: MountPoint) -> None:
 
 def pinned(record: Record, point: MountPoint) -> bool:
     """Whether the runtime gets a mount of the engine's instead of the source itself."""
-    return bool(point.subpath or point.type == IMAGE or (record.id_base and point.type != "tmpfs"))
+    if point.subpath or point.type == IMAGE or shared.is_shared(point.source):
+        return True
+    return bool(record.id_base and point.type != "tmpfs")
 
 
 def pin_of(folder: Path, number: int) -> Path:
@@ -259,13 +266,27 @@ def pin_of(folder: Path, number: int) -> Path:
 def open_source(point: MountPoint) -> int:
     """A descriptor (O_PATH) of what is mounted; links in a volume lead nowhere outside of it.
 
+    Nor do those in a folder that the user's machine shares with its VM.
+
     Raises OSError, EngineError when the subpath of a volume isn't there.
     """
     if not point.subpath:
-        return os.open(point.source, os.O_PATH | os.O_CLOEXEC)
+        return _open_whole(point)
     try:
         return open_below(Path(point.source), point.subpath)
     except OSError as error:
         raise EngineError(
             f"cannot access path {point.source}/{point.subpath}: {(error.strerror or '').lower()}"
+        ) from error
+
+
+def _open_whole(point: MountPoint) -> int:
+    try:
+        return shared.open_path(point.source)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        if shared.is_shared(point.source):
+            why += "; a link has to lead into a folder that is shared with the VM"
+        raise EngineError(
+            f"can't open mount source {point.shown_source or point.source}: {why}"
         ) from error

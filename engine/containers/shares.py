@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadRequest
+from engine.linux.shared import HOST_MOUNT
 
-HOST_MOUNT = "/host_mnt"
 _SOCKETS = frozenset({"/var/run/docker.sock", "/run/docker.sock"})
 
 

@@ -5,7 +5,9 @@ import socket
 from collections.abc import Callable, Mapping
 
 from engine.errors import EngineError
+from engine.linux import shared
 from engine.linux.mounts import Mount, mount, mounted, unmount
+from engine.values import replace
 from engine.volumes.volume import Volume
 
 _NETWORK_TYPES = ("nfs", "cifs")
@@ -34,7 +36,14 @@ def mount_volume(volume: Volume, what: Mount) -> None:
     if is_mounted(what.target):
         return
     try:
-        mount(what)
+        if shared.is_shared(what.source):
+            source = shared.open_path(what.source)
+            try:
+                mount(replace(what, source=f"/proc/self/fd/{source}"))
+            finally:
+                os.close(source)
+        else:
+            mount(what)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise EngineError(
