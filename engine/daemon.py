@@ -35,6 +35,7 @@ from engine.api.application import Application
 from engine.api.router import Route, Router
 from engine.api.server import Server, check_path
 from engine.builder.service import Builder
+from engine.containers.assemble import joined
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.shares import Shares
 from engine.containers.wiring import Containers
@@ -98,6 +99,7 @@ class Daemon:
         self.builder = Builder(
             options.root, self.database, self.images, self.networks, self.runtime
         )
+        self.builder.namespace_of = self._network_of
         self.about = About(
             options,
             self.database,
@@ -115,6 +117,12 @@ class Daemon:
         self._server = Server(
             Application(Router(self._routes())), f"Cove/{engine.__version__} (linux)"
         )
+
+    def _network_of(self, name: str) -> Path:
+        """The network namespace of a running container, for builds that join it."""
+        other = joined(f"container:{name}", self.containers.store.get, "network")
+        assert other.running is not None
+        return Path(f"/proc/{other.running.pid}/ns/net")
 
     def _routes(self) -> Iterator[Route]:
         service = ImageService(self.images)
