@@ -131,6 +131,7 @@ class Build:
         solver.steps = Steps(
             workshop, request, self._leases, gathering, solver.files_of, _epoch(wanted)
         )
+        solver.steps.models = self._models()
         try:
             return await solver.solve()
         except BaseException:
@@ -138,6 +139,14 @@ class Build:
             raise
         finally:
             workshop.behind(workshop.records.flush(solver.steps.used))
+
+    def _models(self) -> list[Image]:
+        """The images of `--cache-from` that are here."""
+        found = [self._workshop.images.find(name) for name in self._request.cache_from]
+        models = [image for image in found if image is not None]
+        for image in models:
+            self._leases.hold_image(image)
+        return models
 
     async def _finish(self, state: State, names: list[Reference]) -> Image:
         """Write the image down and name it."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.builder.gathering import Gathered, Gathering, word
 from engine.builder.graph import Vertex
 from engine.builder.keys import layer_key, step_key, unique
 from engine.builder.layers import Sealed, seal
+from engine.builder.models import step_of
 from engine.builder.mounting import Files
 from engine.builder.operations import ConfigOp, CopyOp, MountOp, RunOp, WorkdirOp
 from engine.builder.ownership import find_owner, parse_mode
@@ -28,6 +29,7 @@ from engine.builder.tree import Tree
 from engine.builder.workshop import Leases, Workshop
 from engine.content.digest import of
 from engine.errors import EngineError
+from engine.images.model import Image
 from engine.linux.removal import remove_tree
 from engine.registry import media
 
@@ -54,6 +56,8 @@ class Steps:
         self._gathering = gathering
         self._files_of = files_of
         self._epoch = epoch
+        # images whose steps count as done before (`--cache-from`)
+        self.models: Sequence[Image] = ()
         self.used: list[str] = []
 
     async def do(self, vertex: Vertex, state: State, log: StageLog, *, cold: bool) -> State:
@@ -77,7 +81,7 @@ class Steps:
     ) -> State:
         told = vertex.history()
         key = step_key(state.key, op.key(), told=told, config=vertex.config, author=vertex.author)
-        found = None if cold else self._find(key)
+        found = None if cold else await self._known(key, state, told)
         if found is not None:
             log.cached()
         else:
@@ -128,6 +132,18 @@ class Steps:
 
     # ---- the cache ------------------------------------------------------------------------------
 
+    async def _known(self, key: str, state: State, told: str) -> Entry | None:
+        """The result of a step that was done before, here or where a model image was built."""
+        found = self._find(key)
+        if found is not None:
+            return found
+        for image in self.models:
+            entry = step_of(image, state, told, key)
+            if entry is not None:
+                await self._workshop.records.put(entry)
+                return self._find(key)
+        return None
+
     def _find(self, key: str) -> Entry | None:
         entry = self._workshop.records.get(key)
         if entry is None:
@@ -156,7 +172,7 @@ class Steps:
         cold: bool,
     ) -> State:
         """A step that writes files: its layer from the cache, or made by `fill`."""
-        entry = None if cold else self._find(key)
+        entry = None if cold else await self._known(key, state, told)
         if entry is not None:
             log.cached()
         else:
