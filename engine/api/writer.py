@@ -34,7 +34,7 @@ _REASONS = {
     503: "Service Unavailable",
 }
 _DATE = "%a, %d %b %Y %H:%M:%S GMT"
-HIGH_WATER = 1 << 20  # bytes that wait for a slow client before the one who writes must
+HIGH_WATER = 1 << 18  # bytes that wait for a slow client before the one who writes must
 BODYLESS = frozenset({204, 304})
 
 

@@ -16,6 +16,7 @@ from engine.content import compression
 from engine.errors import BadRequest
 from engine.images.streams import Feed
 from engine.linux.libc import open_in_root
+from engine.linux.threads import apart
 from engine.snapshots.tar import Entry, Reader, Source, TarError
 from engine.snapshots.unpack import UNLIMITED, Unpacker, UnpackError, parts_of
 from engine.values import dataclass, field
@@ -62,7 +63,7 @@ async def receive(pieces: AsyncIterator[bytes], root: Path) -> Context:
     feed = Feed()
     filling = asyncio.get_running_loop().create_task(feed.fill(pieces))
     try:
-        return await asyncio.to_thread(unpack, feed.read, root)
+        return await apart(lambda: unpack(feed.read, root), "context")
     finally:
         feed.close()
         filling.cancel()

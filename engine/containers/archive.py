@@ -4,6 +4,7 @@ Imports are all done here, before any thread enters a root: see linux.confined. 
 alone, because names would be looked up in the container's files.
 """
 
+import errno
 import os
 import posixpath
 import stat
@@ -100,12 +101,21 @@ def _info(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | Non
         info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
     else:
         return None
-    for key in os.listxattr(path, follow_symlinks=False):
+    for key in _attributes(path):
         if key == "security.capability":
             value = os.getxattr(path, key, follow_symlinks=False)
             text = value.decode("utf-8", "surrogateescape")
             info.pax_headers = {f"SCHILY.xattr.{key}": text}
     return info
+
+
+def _attributes(path: str) -> list[str]:
+    try:
+        return os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.ENOENT):  # no such thing there; or it's gone
+            return []
+        raise
 
 
 def _header(info: tarfile.TarInfo) -> bytes:

@@ -25,7 +25,7 @@ from engine.errors import EngineError, Forbidden
 from engine.linux import confined, identity, trees, userns
 from engine.runtime import users
 
-_DEPTH = 8  # pieces of up to a megabyte between the thread and the loop
+_DEPTH = 4  # pieces of a quarter of a megabyte, or a bit more, between the thread and the loop
 
 T = TypeVar("T")
 

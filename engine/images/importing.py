@@ -13,6 +13,7 @@ from engine.images.assembly import Piece, Unpacking
 from engine.images.load import _layer_type
 from engine.images.reference import Reference
 from engine.images.streams import Feed, Progress
+from engine.linux.threads import apart
 from engine.registry.platforms import Platform, local
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ async def _take_in(store: "Store", pieces: AsyncIterator[bytes]) -> tuple[str, U
             ingest.close()
 
     try:
-        return await store.assembler.run(work)
+        return await apart(work, "import")
     finally:
         feed.close()
         await filling

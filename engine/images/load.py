@@ -16,6 +16,7 @@ from engine.images.model import Image
 from engine.images.reference import InvalidReference, Reference
 from engine.images.removal import short
 from engine.images.streams import Feed, Progress
+from engine.linux.threads import apart
 from engine.registry import media
 from engine.registry.platforms import Platform, choose, local
 from engine.values import dataclass
@@ -45,7 +46,7 @@ async def load(
     feed = Feed()
     filling = asyncio.get_running_loop().create_task(feed.fill(pieces))
     try:
-        archive = await store.assembler.run(lambda: read_archive(store.content, feed.read))
+        archive = await apart(lambda: read_archive(store.content, feed.read), "load")
     finally:
         feed.close()
         await filling

@@ -17,6 +17,7 @@ from engine.images.model import Image, Layer
 from engine.images.reference import Reference, is_identifier
 from engine.images.removal import is_id_prefix
 from engine.images.streams import Cancelled, Outlet
+from engine.linux.threads import apart
 from engine.registry import media
 from engine.registry.platforms import Platform
 from engine.values import dataclass, field
@@ -97,7 +98,7 @@ async def _stream(store: "Store", chosen: Sequence[Chosen]) -> AsyncIterator[byt
             outlet.end()
 
     with store.leases.hold(blobs):
-        task = asyncio.ensure_future(asyncio.to_thread(work))
+        task = asyncio.ensure_future(apart(work, "save"))
         try:
             async for piece in outlet:
                 yield piece

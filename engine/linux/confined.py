@@ -5,16 +5,14 @@ root changes. Inside, nothing may be imported and no user or host name looked up
 Python and libc would read are the container's.
 """
 
-import asyncio
 import ctypes
 import errno
 import os
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from engine.linux import mounts, trees
+from engine.linux import mounts, threads, trees
 from engine.linux.libc import check, libc
 from engine.linux.mounts import Mount
 
@@ -84,25 +82,9 @@ def leave_mounts() -> None:
 
 async def run(enter: Callable[[], None], work: Callable[[], T]) -> T:
     """`enter()` then `work()` in a thread of their own; raises what they raise."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
 
-    def finish(result: T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
+    def inside() -> T:
+        enter()
+        return work()
 
-    def body() -> None:
-        result, error = None, None
-        try:
-            enter()
-            result = work()
-        except BaseException as caught:
-            error = caught
-        loop.call_soon_threadsafe(finish, result, error)
-
-    threading.Thread(target=body, name="confined", daemon=True).start()
-    return await done
+    return await threads.apart(inside, "confined")

@@ -4,14 +4,13 @@ A thread that has entered another namespace is never reused: each entry here is 
 own that ends with its work.
 """
 
-import asyncio
 import contextlib
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from engine.linux import threads
 from engine.linux.libc import check, libc, unshare
 from engine.linux.mounts import Mount, mount, unmount
 
@@ -23,28 +22,7 @@ T = TypeVar("T")
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread of its own; a caller that is cancelled doesn't stop it."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def deliver(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(deliver, result, failure)
-
-    threading.Thread(target=run, name="netns", daemon=True).start()
-    return await future
+    return await threads.apart(work, "netns")
 
 
 def make_netns(path: Path) -> tuple[int, int]:
