@@ -28,8 +28,10 @@ def health_time(flag: str, text: str) -> int:
 def _duration(text: str) -> int:
     try:
         duration = parse_duration(text if text.isascii() or "µ" in text else "")
-    except (BadRequest, OverflowError, ValueError) as error:
+    except BadRequest as error:
         raise DockerfileError(_reason(text)) from error
+    except OverflowError as error:
+        raise DockerfileError(f"time: invalid duration {quote(text)}") from error
     if abs(duration) > _LONGEST:
         raise DockerfileError(f"time: invalid duration {quote(text)}")
     return duration
