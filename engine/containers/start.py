@@ -59,15 +59,14 @@ class Starter:
         """Start it. Raises EngineError (RuntimeFailure carries the exit code for `docker run`)."""
         state = container.record.state
         state.starting, state.error, state.boot = True, "", self._settings.boot
-        # written while the network comes up: a killed engine then knows that there's a half to
-        # undo, and one on a machine that lost its power that the container ran
+        # written before anything of the container runs: a killed engine then knows that there's a
+        # half to undo, and one on a machine that lost its power that the container ran
         durable = not container.record.auto_remove
         noted = asyncio.create_task(self._store.save(container, durable=durable))
         try:
             with contextlib.ExitStack() as opened:
                 bundle = await self._prepare(container, opened)
-                await noted
-                await self._launch(container, bundle)
+                await self._launch(container, bundle, noted)
         except BaseException as error:
             with contextlib.suppress(Exception):
                 await noted
@@ -192,7 +191,9 @@ class Starter:
             mounts.mount(Mount("tmpfs", "shm", str(folder), options))
         return str(folder)
 
-    async def _launch(self, container: Container, bundle: Bundle) -> None:
+    async def _launch(
+        self, container: Container, bundle: Bundle, noted: asyncio.Task[None]
+    ) -> None:
         runtime = self._neighbours.runtime
         running = await runtime.create(bundle)
         if container.record.id_base:
@@ -204,6 +205,7 @@ class Starter:
                 waiting.set_result(await running.attach())
         container.pending.clear()
         container.running = running
+        await noted
         await runtime.start(container.id)
         record, state = container.record, container.record.state
         state.status, state.pid, state.exit_code = Status.RUNNING, running.pid, 0

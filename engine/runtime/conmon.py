@@ -6,8 +6,10 @@ leaves the exit code in a file named after the container.
 """
 
 import asyncio
+import functools
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,14 @@ class CreateFailed(Exception):
     """conmon or the OCI runtime gave up; the text is the runtime's own."""
 
 
+@functools.cache
+def _conmon() -> str:
+    return shutil.which("conmon") or "conmon"
+
+
 def arguments(bundle: Bundle, folder: Folder, runtime: str, runtime_args: list[str]) -> list[str]:
     """conmon's command line for `bundle`."""
-    argv = ["conmon", "--api-version", "1", "--sync", "--full-attach", "--no-sync-log"]
+    argv = [_conmon(), "--api-version", "1", "--sync", "--full-attach", "--no-sync-log"]
     argv += ["-c", bundle.id, "-u", bundle.id, "-r", runtime, "-b", str(folder.path)]
     argv += ["-p", str(folder.path / "pid"), "--exit-dir", str(folder.path)]
     argv += ["-l", f"k8s-file:{bundle.log_path}" if bundle.log_path else "none"]

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 from engine.errors import NotFound
 from engine.linux import cgroups, process, spawn
+from engine.linux.sealed import sealed_copy
 from engine.runtime import conmon, failures, leftovers
 from engine.runtime.bundle import Bundle
 from engine.runtime.conmon import Folder
@@ -33,7 +35,7 @@ class Runtime:
 
     def __init__(self, run: Path, *, program: str = "crun") -> None:
         """`run` is a volatile folder of the engine; `program` the OCI runtime's name or path."""
-        self._program = shutil.which(program) or program
+        self._found = shutil.which(program) or program
         self._crun = Path(program).name == "crun"
         self._bundles = run / "bundles"
         self._state = run / "state"
@@ -42,6 +44,10 @@ class Runtime:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._running: dict[str, Running] = {}
         self._known_filters: dict[str, str] = {}
+
+    @functools.cached_property
+    def _program(self) -> str:
+        return sealed_copy(self._found) if self._crun else self._found
 
     @property
     def _arguments(self) -> list[str]:
