@@ -16,6 +16,9 @@ HISTORY = 256
 # dockerd, which keeps 1024 for it.
 BACKLOG = 2048
 _BATCH = 64
+# how many listeners are woken at a time, and seconds until the next
+_CROWD = 64
+_PAUSE = 0.002
 
 
 # each is told apart from all others, and may stand in a cache
@@ -55,7 +58,7 @@ class Subscription:
     def __init__(self, events: "Events") -> None:
         self._events = events
         self._next = events.count
-        self._wake = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -71,21 +74,18 @@ class Subscription:
         while self._next == self._events.count:
             if self._closed:
                 raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
+            self._waiter = self._events.news()
+            await self._waiter
         found = self._events.ring(self._next, _BATCH)
         self._next = min(self._events.count, max(self._next, self._events.first) + len(found))
         return found
 
-    def wake(self) -> None:
-        """There is something new; called by Events alone."""
-        self._wake.set()
-
     def close(self) -> None:
         """Wait for no more events; those up to now can still be read. Closing twice is safe."""
         self._closed = True
-        self._wake.set()
-        self._events.forget(self)
+        if self._waiter is not None:
+            _settle(self._waiter)
+        self._events.forget(self, self._waiter)
 
 
 class Events:
@@ -94,6 +94,8 @@ class Events:
     def __init__(self) -> None:
         self._ring: list[Event] = []
         self._subscriptions: set[Subscription] = set()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._waking: list[asyncio.Future[None]] = []
         self._last_ns = 0
         self.count = 0  # of all events ever
 
@@ -118,9 +120,27 @@ class Events:
         else:
             self._ring[self.count % BACKLOG] = event
         self.count += 1
-        for subscription in self._subscriptions:
-            subscription.wake()
+        if self._waiting:
+            begun = bool(self._waking)
+            self._waking += self._waiting
+            self._waiting.clear()
+            if not begun:
+                self._wake_some()
         return event
+
+    def news(self) -> asyncio.Future[None]:
+        """Is done soon after the next event; called by Subscription alone."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        return future
+
+    def _wake_some(self) -> None:
+        """Wake those who wait, the rest a little later: a crowd must not stop the engine."""
+        some, self._waking = self._waking[:_CROWD], self._waking[_CROWD:]
+        for future in some:
+            _settle(future)
+        if self._waking:
+            asyncio.get_running_loop().call_later(_PAUSE, self._wake_some)
 
     def subscribe(self) -> Subscription:
         """Start receiving; every event published from now on."""
@@ -137,6 +157,13 @@ class Events:
         """How many subscriptions are open (`docker info` prints it)."""
         return len(self._subscriptions)
 
-    def forget(self, subscription: Subscription) -> None:
+    def forget(self, subscription: Subscription, waiter: asyncio.Future[None] | None) -> None:
         """Drop a closed subscription; called by Subscription alone."""
         self._subscriptions.discard(subscription)
+        if waiter is not None:
+            self._waiting.discard(waiter)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

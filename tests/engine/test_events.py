@@ -54,6 +54,24 @@ async def test_everyone_reads_at_their_own_pace():
     assert (await anext(slow))[0].action == str(2 * BACKLOG)
 
 
+async def test_a_crowd_is_woken_little_by_little():
+    events = Events()
+    crowd = [events.subscribe() for _ in range(300)]
+    heard = [asyncio.create_task(anext(one)) for one in crowd]
+    await asyncio.sleep(0)
+    events.publish("x", "first", "")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    events.publish("x", "second", "")
+    done = [task for task in heard if task.done()]
+    assert 0 < len(done) < len(crowd)
+    async with asyncio.timeout(5):
+        batches = await asyncio.gather(*heard)
+    assert [event.action for event in batches[0]] == ["first"]
+    assert [event.action for event in batches[-1]] == ["first", "second"]
+    assert [event.action for event in await anext(crowd[0])] == ["second"]
+
+
 def test_history_is_bounded_and_times_rise():
     events = Events()
     for number in range(HISTORY + 10):
