@@ -94,7 +94,7 @@ class Events:
     def __init__(self) -> None:
         self._ring: list[Event] = []
         self._subscriptions: set[Subscription] = set()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in the order of their coming
         self._waking: list[asyncio.Future[None]] = []
         self._last_ns = 0
         self.count = 0  # of all events ever
@@ -131,7 +131,7 @@ class Events:
     def news(self) -> asyncio.Future[None]:
         """Is done soon after the next event; called by Subscription alone."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
+        self._waiting[future] = None
         return future
 
     def _wake_some(self) -> None:
@@ -161,7 +161,7 @@ class Events:
         """Drop a closed subscription; called by Subscription alone."""
         self._subscriptions.discard(subscription)
         if waiter is not None:
-            self._waiting.discard(waiter)
+            self._waiting.pop(waiter, None)
 
 
 def _settle(future: asyncio.Future[None]) -> None:
