@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.containers.logopts import check_log, details
+from engine.containers.logopts import check_log, compresses, details
 from engine.containers.record import Record
 from engine.errors import BadRequest
 
@@ -35,9 +35,18 @@ def test_taken(config: dict[str, Any]) -> None:
     assert check_log(config) == []
 
 
-def test_what_is_left_out_is_told() -> None:
-    (warning,) = check_log(log("json-file", max_size="1m", max_file="2", compress="true"))
-    assert "compress discarded" in warning
+@pytest.mark.parametrize(
+    ("config", "packed"),
+    [
+        (log("json-file", max_size="1m", max_file="2", compress="true"), True),
+        (log("json-file", max_size="1m", max_file="2"), False),
+        (log("local"), True),
+        (log("local", compress="false", max_file="1"), False),
+    ],
+)
+def test_compression(config: dict[str, Any], packed: bool) -> None:
+    assert check_log(config) == []
+    assert compresses(config) is packed
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,8 @@ def test_what_is_left_out_is_told() -> None:
         (log("gcplogs"), 'error looking up logging plugin gcplogs: plugin "gcplogs" not found'),
         (log("local", labels="a"), "unknown log opt 'labels' for log driver local"),
         (log("json-file", foo="a"), "unknown log opt 'foo' for json-file log driver"),
+        (log("json-file", max_size="1m", compress="1"), "compress cannot be true when max-file is"),
+        (log("local", max_file="1"), "compression cannot be enabled when max file count is 1"),
         (log("json-file", max_size="x"), "invalid size: 'x'"),
         (log("json-file", max_size="1m", max_file="0"), "max-file cannot be less than 1"),
         (log("json-file", compress="x"), "invalid value for compress"),

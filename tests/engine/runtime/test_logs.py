@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.runtime import logs, rotation
+from engine.runtime import logparts, logs, rotation
 from engine.runtime.logfile import LogLine, Parser, parse_time
 
 SECOND = 1_767_225_600  # 2026-01-01T00:00:00Z
@@ -137,7 +137,7 @@ async def test_follow_across_rotation(tmp_path):
     for number in range(1, 6):
         await asyncio.sleep(0.01)
         if number % 2:
-            rotation.shift(log, 3)
+            logparts.shift(log, 3)
         with log.open("ab") as file:
             file.write(entry(b"%d" % number))
     await asyncio.sleep(0.02)
@@ -189,3 +189,79 @@ async def test_a_writer_faster_than_the_reader_does_not_hold_it(tmp_path, tail):
             file.write(entry(b"later"))
         assert len(found) < 10
     assert found == ([b"old\n"] * 2 + [b"a\n"] * 3 if tail is None else [b"a\n"] * 2)
+
+
+def rotated_log(folder, *, packed=(1, 2)):
+    """A log of three files with the lines 0 to 29, those of the given numbers compressed."""
+    log = folder / "log"
+    for number in range(3):
+        with log.open("wb") as file:
+            file.writelines(entry(b"%d" % (10 * number + n), at=number) for n in range(10))
+        if number < 2:
+            logparts.shift(log, 3)
+    for number in packed:
+        other = log.with_name(f"log.{number}")
+        logparts._pack(other)
+        assert not other.exists() and other.with_name(f"{other.name}.gz").exists()
+    return log
+
+
+@pytest.mark.parametrize("packed", [(), (1,), (2,), (1, 2)])
+@pytest.mark.parametrize("tail", [None, 0, 1, 10, 11, 25, 30, 99])
+@pytest.mark.parametrize("follow", [False, True])
+async def test_compressed_files_are_read_in_order(tmp_path, packed, tail, follow):
+    ended = asyncio.Event()
+    ended.set()
+    log = rotated_log(tmp_path, packed=packed)
+    lines = await collect(log, tail=tail, follow=follow, ended=ended)
+    wanted = list(range(30))[-tail:] if tail else ([] if tail == 0 else list(range(30)))
+    assert [int(line.data) for line in lines] == wanted
+
+
+async def test_shift_keeps_what_is_compressed(tmp_path):
+    log = rotated_log(tmp_path)
+    logparts.shift(log, 3)
+    logparts.compress(log, 3)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["log.1.gz", "log.2.gz"]
+    assert [int(line.data) for line in await collect(log)] == list(range(10, 30))
+
+
+async def test_follow_while_files_are_rotated_and_compressed(tmp_path):
+    log = tmp_path / "log"
+    ended = asyncio.Event()
+    log.write_bytes(entry(b"0"))
+    seen = []
+
+    async def follow():
+        async for batch in logs.read(log, follow=True, ended=ended):
+            seen.extend(int(line.data) for line in batch)
+
+    task = asyncio.create_task(follow())
+    for number in range(1, 60):
+        with log.open("ab") as file:
+            file.write(entry(b"%d" % number, at=number))
+        if number % 7 == 0:
+            await asyncio.to_thread(logparts.shift, log, 4)
+            log.touch()
+            await asyncio.to_thread(logparts.compress, log, 4)
+        if number % 5 == 0:
+            await asyncio.sleep(0.002)
+    ended.set()
+    async with asyncio.timeout(10):
+        await task
+    assert seen == list(range(60))
+
+
+async def test_rotation_compresses_once_the_writer_has_moved_on(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(entry(b"old") * 10)
+    task = asyncio.create_task(rotation.rotate(log, 10, 3, log.touch, compress=True))
+    try:
+        async with asyncio.timeout(10):
+            while not (tmp_path / "log.1.gz").exists() or (tmp_path / "log.1").exists():
+                with log.open("ab") as file:
+                    file.write(entry(b"x"))
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+    assert (await collect(log))[0].data == b"old\n"
