@@ -51,9 +51,24 @@ def check_log(log: Mapping[str, Any]) -> list[str]:
             end = "log driver local" if driver == "local" else f"{driver} log driver"
             raise BadRequest(f"unknown log opt '{key}' for {end}")
         _check_option(key, value)
-    if options.get("compress") in _TRUE:
-        return ["Rotated log files are kept as they are here. Log opt compress discarded."]
+    if compresses(log):
+        _check_compression(driver, options)
     return []
+
+
+def compresses(log: Mapping[str, Any]) -> bool:
+    """Whether rotated files are compressed; those of the driver local are unless told otherwise."""
+    return (log["Config"].get("compress") or str(log["Type"] == "local")) in _TRUE
+
+
+def _check_compression(driver: str, options: Mapping[str, str]) -> None:
+    files = int(options.get("max-file") or (5 if driver == "local" else 1))
+    if driver == "local" and files < 2:
+        raise BadRequest("compression cannot be enabled when max file count is 1")
+    if driver == "json-file" and (files < 2 or options.get("max-size", "-1") == "-1"):
+        raise BadRequest(
+            "compress cannot be true when max-file is less than 2 or max-size is not set"
+        )
 
 
 def _check_mode(options: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from engine.containers.assemble import joined, spec_inputs
 from engine.containers.container import Container, Ended
 from engine.containers.endpoints import sandbox_request
 from engine.containers.links import link_environment, links_of
-from engine.containers.logopts import parse_size
+from engine.containers.logopts import compresses, parse_size
 from engine.containers.mapped import Isolated
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.proc import refuse_mounts
@@ -290,5 +290,6 @@ def bundle_of(record: Record, folder: Path, document: dict[str, object]) -> Bund
         log_path=log_path(record, folder),
         log_max_size=None if size == "-1" else parse_size(size),
         log_max_files=int(options.get("max-file") or (5 if local else 1)),
+        log_compress=compresses(record.host_config["LogConfig"]),
         rootfs=folder / record.id / "rootfs",
     )

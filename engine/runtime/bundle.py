@@ -13,7 +13,8 @@ class Bundle:
 
     `path` is the container's durable folder; config.json, pid files and conmon's sockets are kept
     elsewhere (the engine's volatile folder). `rootfs` must be mounted. `log_max_size` is in bytes:
-    conmon begins the log anew there, or it's rotated when `log_max_files` is above 1.
+    conmon begins the log anew there, or it's rotated when `log_max_files` is above 1; with
+    `log_compress` the files that aren't written to any more are compressed.
     `stdin_once` is Docker's: the input ends with the client that gives it.
     """
 
@@ -27,6 +28,7 @@ class Bundle:
     rootfs: Path
     stdin_once: bool = False
     log_max_files: int = 1
+    log_compress: bool = False
 
     @property
     def closes_stdin(self) -> bool:

@@ -9,28 +9,12 @@ from pathlib import Path
 
 from engine.linux import inotify
 from engine.runtime.logfile import LogLine, Parser, tail_offset
+from engine.runtime.logparts import Part, close_all, open_all
 
-__all__ = ["LogLine", "files", "read"]
+__all__ = ["LogLine", "read"]
 
 _PIECE = 1 << 20
 _PATIENCE = 0.1  # seconds that an unfinished line may wait for its end when following
-
-
-def files(path: Path) -> list[Path]:
-    """The log's files, oldest first: log.2, log.1, log."""
-    rotated = []
-    number = 1
-    while (one := path.with_name(f"{path.name}.{number}")).exists():
-        rotated.append(one)
-        number += 1
-    return [*reversed(rotated), path]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 class _Source:
@@ -38,8 +22,9 @@ class _Source:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd = -1
-        self._left: int | None = None
+        self._part: Part | None = None
+        self._last: Part | None = None  # without following: the end, as it was at the beginning
+        self._end = 0
 
     def open(self, tail: int | None, follow: bool) -> None:
         """Go to the beginning, or to the last `tail` lines. A missing log is an empty one.
@@ -47,92 +32,85 @@ class _Source:
         Without `follow` no more is read than what is there now: a writer may be faster than any
         reader.
         """
-        candidates = files(self._path)
-        if tail is None:
-            size = sum(map(_size, candidates))
-            self._open_first(candidates)
-        else:
-            size = self._open_tail(candidates, tail)
+        parts = open_all(self._path)
+        if not parts:
+            return
+        first = 0 if tail is None else _seek_tail(parts, tail)
+        self._part = parts[first]
         if not follow:
-            self._left = size
-
-    def _open_tail(self, candidates: list[Path], tail: int) -> int:
-        """Go to the last `tail` lines; how many bytes they are."""
-        skip = length = 0
-        for path in reversed(candidates):
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            self._switch(fd)
-            size = os.fstat(fd).st_size
-            offset, found = tail_offset(
-                lambda at, length, fd=fd: os.pread(fd, length, at),  # type: ignore[misc]
-                size,
-                tail - skip,
-            )
-            skip += found
-            length += size - offset
-            os.lseek(fd, offset, os.SEEK_SET)
-            if skip >= tail:
-                break
-        return length
-
-    def _open_first(self, candidates: list[Path]) -> None:
-        for path in candidates:
-            try:
-                self._switch(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-                return
-            except FileNotFoundError:
-                continue
-
-    def _switch(self, fd: int) -> None:
-        self.close()
-        self._fd = fd
+            self._last, self._end = parts[-1], parts[-1].size
+        close_all([one for one in parts if one not in (self._part, self._last)])
 
     def read(self) -> bytes:
         """The next piece; empty at the end of what there is now."""
         while True:
-            if self._fd < 0:
-                self._open_first([self._path])
-                if self._fd < 0:
+            if self._part is None:
+                if self._last is not None or not self._open_first():
                     return b""
-            piece = os.read(self._fd, _PIECE if self._left is None else min(_PIECE, self._left))
-            if self._left is not None:
-                self._left -= len(piece)
-                if not self._left:
-                    return piece
+            assert self._part is not None
+            piece = os.read(self._part.fd, self._most())
             if piece or not self._follow_rotation():
                 return piece
 
+    def _most(self) -> int:
+        """How many bytes may be read at once."""
+        assert self._part is not None
+        if self._last is None or not self._part.is_same(self._last):
+            return _PIECE
+        left = self._end - os.lseek(self._part.fd, 0, os.SEEK_CUR)
+        return max(0, min(_PIECE, left))
+
+    def _open_first(self) -> bool:
+        parts = open_all(self._path)
+        close_all(parts[1:])
+        self._part = parts[0] if parts else None
+        return bool(parts)
+
     def _follow_rotation(self) -> bool:
         """At the end of a file: go on with the one that came after it. False when it's the last."""
-        ours = os.fstat(self._fd)
-        successors: list[Path] = []
-        for path in reversed(files(self._path)):
-            try:
-                status = os.stat(path)
-            except FileNotFoundError:
-                continue
-            if (status.st_dev, status.st_ino) == (ours.st_dev, ours.st_ino):
-                if not successors and status.st_size < os.lseek(self._fd, 0, os.SEEK_CUR):
-                    os.lseek(self._fd, 0, os.SEEK_SET)  # truncated in place
-                    return True
-                break
-            successors.insert(0, path)
-        if not successors:
+        ours = self._part
+        assert ours is not None
+        if self._last is not None and ours.is_same(self._last):
             return False
-        # the writer may have added to it before it was moved away
-        if os.fstat(self._fd).st_size > os.lseek(self._fd, 0, os.SEEK_CUR):
+        parts = open_all(self._path)
+        mine = next((number for number, one in enumerate(parts) if one.is_same(ours)), -1)
+        following = parts[mine + 1 :]
+        position = os.lseek(ours.fd, 0, os.SEEK_CUR)
+        if not following and parts and ours.size < position:
+            os.lseek(ours.fd, 0, os.SEEK_SET)  # truncated in place
+            close_all(parts)
             return True
-        self._open_first(successors)
+        # the writer may have added to ours before it was moved away
+        if not following or ours.size > position:
+            close_all(parts)
+            return bool(following)
+        close_all([one for one in parts if one is not following[0]])
+        self._part = following[0]
+        if ours is not self._last:
+            ours.close()
         return True
 
     def close(self) -> None:
-        """Close the file; twice is safe."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the files; twice is safe."""
+        close_all([one for one in (self._part, self._last) if one is not None])
+
+
+def _seek_tail(parts: list[Part], tail: int) -> int:
+    """Go to the last `tail` lines; the number of the part that they begin in."""
+    found = 0
+    for number in range(len(parts) - 1, -1, -1):
+        part = parts[number]
+        fd = part.fd
+        offset, more = tail_offset(
+            lambda at, length, fd=fd: os.pread(fd, length, at),  # type: ignore[misc]
+            part.size,
+            tail - found,
+        )
+        found += more
+        os.lseek(fd, offset, os.SEEK_SET)
+        if found >= tail:
+            return number
+    return 0
 
 
 def _within(lines: list[LogLine], since_ns: int, until_ns: int) -> list[LogLine]:

@@ -6,32 +6,28 @@ open the log again.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.linux import inotify
+from engine.runtime import logparts
 
+_PATIENCE = 5.0
 _PAUSE = 0.1  # seconds between looks at a log that is written all the time
-
-
-def shift(path: Path, most: int) -> None:
-    """Move each file of the log one number up; the oldest of `most` files goes."""
-    for number in range(most - 1, 0, -1):
-        older = path.with_name(f"{path.name}.{number}")
-        newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
-        with contextlib.suppress(FileNotFoundError):
-            newer.replace(older)
 
 
 def _rotate_once(path: Path, size: int, most: int) -> bool:
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size >= size:
-            shift(path, most)
+            logparts.shift(path, most)
             return True
     return False
 
 
-async def rotate(path: Path, size: int, most: int, reopen: Callable[[], None]) -> None:
+async def rotate(
+    path: Path, size: int, most: int, reopen: Callable[[], None], *, compress: bool = False
+) -> None:
     """Keep `path` near `size` bytes and `most` files, until cancelled."""
     watch = inotify.Watch()
     try:
@@ -40,6 +36,18 @@ async def rotate(path: Path, size: int, most: int, reopen: Callable[[], None]) -
             await watch.wait()
             if await asyncio.to_thread(_rotate_once, path, size, most):
                 reopen()
+                if compress and await _reopened(path):
+                    await asyncio.to_thread(logparts.compress, path, most)
             await asyncio.sleep(_PAUSE)
     finally:
         watch.close()
+
+
+async def _reopened(path: Path) -> bool:
+    """Whether the writer has a new file by now, so that it's done with the old one."""
+    deadline = time.monotonic() + _PATIENCE
+    while not await asyncio.to_thread(path.exists):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True

@@ -34,7 +34,11 @@ class Running:
         if bundle.log_path and bundle.log_max_size and bundle.log_max_files > 1:
             self._rotation = asyncio.get_running_loop().create_task(
                 rotation.rotate(
-                    bundle.log_path, bundle.log_max_size, bundle.log_max_files, self.reopen_log
+                    bundle.log_path,
+                    bundle.log_max_size,
+                    bundle.log_max_files,
+                    self.reopen_log,
+                    compress=bundle.log_compress,
                 )
             )
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
