@@ -1,6 +1,8 @@
 """One step of a stage: found in the cache, or done and put there."""
 
 import asyncio
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -9,16 +11,14 @@ from typing import Any
 
 from engine import times
 from engine.builder import tree
-from engine.builder.archives import unpack_into
-from engine.builder.copying import Order, Placing
-from engine.builder.gathering import Gathered, Gathering, word
+from engine.builder.filling import Filling
+from engine.builder.gathering import Gathered, Gathering
 from engine.builder.graph import Vertex
 from engine.builder.keys import layer_key, step_key, unique
 from engine.builder.layers import Sealed, seal
 from engine.builder.models import step_of
 from engine.builder.mounting import Files
 from engine.builder.operations import ConfigOp, CopyOp, MountOp, RunOp, WorkdirOp
-from engine.builder.ownership import find_owner, parse_mode
 from engine.builder.progress import StageLog
 from engine.builder.records import Entry, Kind
 from engine.builder.request import Request
@@ -30,7 +30,6 @@ from engine.builder.workshop import Leases, Workshop
 from engine.content.digest import of
 from engine.errors import EngineError
 from engine.images.model import Image
-from engine.linux.removal import remove_tree
 from engine.registry import media
 
 Tell = Callable[[str, Any], None]
@@ -54,6 +53,7 @@ class Steps:
         self._request = request
         self._leases = leases
         self._gathering = gathering
+        self._filling = Filling(workshop.folders, workshop.snapshots)
         self._files_of = files_of
         self._epoch = epoch
         # images whose steps count as done before (`--cache-from`)
@@ -106,18 +106,27 @@ class Steps:
         self, vertex: Vertex, op: CopyOp, state: State, log: StageLog, cold: bool
     ) -> State:
         files = await self._files_of(op.source) if op.sources else Files()
-        gathered = await self._gathering.gather(op, files, self._stamp(state))
+        gathered: Gathered | None = None
+        memory = self._workshop.digests
+        mark = _mark(op, files)
+        digest = memory.get(mark)
         try:
-            digest = await asyncio.to_thread(_digest, gathered)
+            if digest is None:
+                gathered = await self._gathering.gather(op, files, self._stamp(state))
+                digest = await asyncio.to_thread(_digest, gathered)
+                memory.keep(mark, digest)
             key = layer_key(state.top, op.key(), digest)
-            told = vertex.history(f"{gathered.kind}:{digest}")
 
             async def fill(folder: Path, tell: Tell) -> None:
-                await asyncio.to_thread(self._place, op, state, gathered, folder)
+                nonlocal gathered
+                if gathered is None:
+                    gathered = await self._gathering.gather(op, files, self._stamp(state))
+                await asyncio.to_thread(self._filling.copy, op, state.chain, gathered, folder)
 
-            return await self._layer(vertex, state, log, key, told, fill, cold)
+            return await self._layer(vertex, state, log, key, vertex.history(digest), fill, cold)
         finally:
-            gathered.close()
+            if gathered is not None:
+                gathered.close()
 
     async def _workdir(
         self, vertex: Vertex, op: WorkdirOp, state: State, log: StageLog, cold: bool
@@ -125,8 +134,8 @@ class Steps:
         key = layer_key(state.top, op.key())
 
         async def fill(folder: Path, tell: Tell) -> None:
-            order = Order(f"{op.path}/", stamp=self._stamp(state))
-            await asyncio.to_thread(self._make_folder, op, order, state, folder)
+            stamp = self._stamp(state)
+            await asyncio.to_thread(self._filling.make_folder, op, state.chain, stamp, folder)
 
         return await self._layer(vertex, state, log, key, vertex.history(), fill, cold)
 
@@ -244,64 +253,6 @@ class Steps:
             await self._workshop.records.put(entry)
         return entry
 
-    # ---- filling --------------------------------------------------------------------------------
-
-    def _view(self, chain: tuple[str, ...]) -> Tree:
-        folders = self._workshop.folders
-        return Tree(folders.open_view(self._workshop.snapshots.view_of(chain, folders.views)))
-
-    def _place(self, op: CopyOp, state: State, gathered: Gathered, folder: Path) -> None:
-        view = self._view(state.chain)
-        try:
-            owner = find_owner(Path(view.root), op.chown) if op.chown else None
-            order = Order(
-                destination=op.destination,
-                owner=owner,
-                mode=parse_mode(op.chmod) if op.chmod else None,
-                stamp=_newest(gathered),
-                alone=op.link,
-                word=word(op),
-            )
-            plain = [
-                items
-                for number, items in enumerate(gathered.sources)
-                if number not in gathered.archives
-            ]
-            if plain:
-                Placing(view, folder / "diff", order).run(plain)
-        finally:
-            view.close()
-        if gathered.archives:
-            self._unpack(state, gathered, folder, order)
-
-    def _unpack(self, state: State, gathered: Gathered, folder: Path, order: Order) -> None:
-        """Archives are unpacked over the image itself: its links count."""
-        work = folder / "work"
-        work.mkdir()
-        snapshots, folders = self._workshop.snapshots, self._workshop.folders
-        overlay = snapshots.overlay_of(state.chain, folder / "diff", work, folders.views)
-        merged = Tree(folders.open_view(overlay))
-        try:
-            target = merged.resolve(order.destination)
-            os.makedirs(merged.place(target), exist_ok=True)
-            for number in sorted(gathered.archives):
-                item = gathered.sources[number][0]
-                place = item.tree.place(item.path)
-                unpack_into(place, Path(merged.root), target, order.owner)
-        finally:
-            merged.close()
-            remove_tree(work)
-
-    def _make_folder(self, op: WorkdirOp, order: Order, state: State, folder: Path) -> None:
-        view = self._view(state.chain)
-        try:
-            status = view.status(view.resolve(op.path))
-            if status is None:
-                owner = find_owner(Path(view.root), op.user) if op.user else None
-                Placing(view, folder / "diff", order).make(op.path, owner)
-        finally:
-            view.close()
-
     # ---- small things ---------------------------------------------------------------------------
 
     async def _mount_files(self, mount: MountOp) -> Files | None:
@@ -342,17 +293,17 @@ class Steps:
             return 0
 
 
-def _newest(gathered: Gathered) -> int:
-    return max(
-        (items[0].status.st_mtime_ns for items in gathered.sources),
-        default=0,
-    )
+def _mark(op: CopyOp, files: Files) -> str:
+    """What tells equal choices of files apart from others; "" where the files may change."""
+    if files.folder is not None or op.heredocs or op.add or not files.chain:
+        return ""
+    return json.dumps([files.chain[-1], op.sources, op.exclude, op.parents])
 
 
 def _digest(gathered: Gathered) -> str:
-    """The digest of all that is copied; which of it is unpacked counts, too."""
+    """The digest of all that is copied, as history has it; what is unpacked counts, too."""
     parts = [tree.digest(items) for items in gathered.sources]
     if len(parts) == 1 and not gathered.archives:
-        return parts[0]
+        return f"{gathered.kind}:{parts[0]}"
     text = " ".join([*parts, *map(str, sorted(gathered.archives))])
-    return of(text.encode()).removeprefix("sha256:")
+    return f"{gathered.kind}:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,6 +1,7 @@
 """What all builds of an engine share: stores, folders, the cache, work that is under way."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Coroutine, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,25 @@ from engine.runtime.runtime import Runtime
 from engine.snapshots.store import Store as Snapshots
 
 _AT_ONCE = 4
+_REMEMBERED = 1000
+
+
+class Digests:
+    """Digests of files in layers, which nobody changes, by what was chosen of them."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    def get(self, mark: str) -> str | None:
+        """The digest, if it's known."""
+        return self._known.get(mark)
+
+    def keep(self, mark: str, digest: str) -> None:
+        """Remember a digest; "" is no mark."""
+        if mark:
+            self._known[mark] = digest
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
 
 
 class Workshop:
@@ -46,6 +66,7 @@ class Workshop:
         self.pulls: Flights[Image] = Flights()
         # steps that work at the same time, of all builds together
         self.slots = asyncio.Semaphore(_AT_ONCE)
+        self.digests = Digests()
         self._behind: set[asyncio.Task[None]] = set()
 
     def behind(self, work: Coroutine[Any, Any, None]) -> None:
