@@ -58,6 +58,8 @@ class Rooms:
 
             def enter_running() -> None:
                 confined.enter_process(pid, lambda: running.signal(0))
+                if bare:
+                    confined.strip_root()
                 if ids is not None:
                     identity.see_through(ids)
 

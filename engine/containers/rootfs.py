@@ -128,7 +128,7 @@ class Roots:
         target.mkdir(parents=True, exist_ok=True)
 
         def what(through: int = -1) -> Mount:
-            found = self._snapshots.mount_of(key, target, through)
+            found = self._snapshots.mount_of(key, target, through, grounded=False)
             return replace(found, options=(*found.options, "ro"))
 
         if isolated is None:

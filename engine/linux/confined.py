@@ -39,6 +39,16 @@ def enter_process(pid: int, alive: Callable[[], bool]) -> None:
     os.chdir("/")
 
 
+def strip_root() -> None:
+    """Take the root again, alone: what is mounted into it is out of sight. Raises OSError."""
+    tree = trees.clone("/")
+    try:
+        os.fchdir(tree)
+    finally:
+        os.close(tree)
+    os.chroot(".")
+
+
 def enter_mounts(root: Path, what: Mount, more: Callable[[], None]) -> None:
     """Mount in a namespace that ends with the thread, and take `root` of it. Raises OSError.
 

@@ -18,9 +18,11 @@ from engine.content import digest as digests
 from engine.linux.libc import libc
 from engine.linux.placement import spread_below
 from engine.linux.removal import remove_tree
+from engine.snapshots.ground import lay
 from engine.values import dataclass
 
 _NEW = ".new-"
+_GROUND = "ground"
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class Layers:
         self.root = root / "layers"
         self.links = root / "l"
         self.empty = root / "empty"
+        self.ground = root / _GROUND
         for folder in (self.root, self.links, self.empty):
             folder.mkdir(parents=True, exist_ok=True)
+        lay(self.ground)
         spread_below(self.root)
         self._boot = _boot_id()
         self._count = itertools.count()
@@ -59,7 +63,8 @@ class Layers:
         self._load()
 
     def _load(self) -> None:
-        shorts: set[str] = set()
+        shorts = {_GROUND}
+        self._point(_GROUND, f"../{_GROUND}")
         for folder in self.root.iterdir():
             layer = None if folder.name.startswith(_NEW) else self._read(folder)
             if layer is None:
@@ -85,8 +90,10 @@ class Layers:
             return None
 
     def _link(self, layer: Committed) -> None:
-        link = self.links / layer.short
-        target = f"../layers/{digests.hexadecimal(layer.chain_id)}/diff"
+        self._point(layer.short, f"../layers/{digests.hexadecimal(layer.chain_id)}/diff")
+
+    def _point(self, name: str, target: str) -> None:
+        link = self.links / name
         if not (link.is_symlink() and os.readlink(link) == target):
             link.unlink(missing_ok=True)
             link.symlink_to(target)

@@ -56,9 +56,10 @@ class Store:
         return self.folder(key) / "upper"
 
     def lower(self, key: str) -> tuple[str, ...]:
-        """The folders below a snapshot, highest first; none when its layers are gone."""
+        """The folders below a container's snapshot, highest first."""
         layers = map(self.layers.get, reversed(self._chains.get(key, ())))
-        return tuple(f"{self.layers.links}/{layer.short}" for layer in layers if layer)
+        shorts = [layer.short for layer in layers if layer]
+        return tuple(f"{self.layers.links}/{name}" for name in (*shorts, self.layers.ground.name))
 
     def keys(self) -> Iterator[str]:
         """All snapshots."""
@@ -115,19 +116,22 @@ class Store:
         """The layers that any snapshot stands on."""
         return {chain_id for chain in self._chains.values() for chain_id in chain}
 
-    def mount_of(self, key: str, target: Path, through: int = -1) -> Mount:
+    def mount_of(
+        self, key: str, target: Path, through: int = -1, *, grounded: bool = True
+    ) -> Mount:
         """The overlay mount of a snapshot at `target`. Raises NotFound.
 
+        `grounded`: with what each container has under its image (`ground`).
         `through` is a descriptor of the store's root, when another mount of it is to be used: the
         answer then is for this process alone.
         """
         folder = self.folder(key)
         if through < 0:
-            lower = self._lower(self.chain(key))
+            lower = self._lower(self.chain(key), grounded=grounded)
         else:
             seen = Path(f"/proc/self/fd/{through}")
             folder = seen / folder.relative_to(self.root)
-            lower = self._lower(self.chain(key), seen)
+            lower = self._lower(self.chain(key), seen, grounded=grounded)
         options = (
             f"lowerdir={lower}",
             f"upperdir={_escape(folder / 'upper')}",
@@ -156,7 +160,7 @@ class Store:
     ) -> Mount:
         """An overlay of layers that writes to folders of the caller's and is never synced.
 
-        `below` is a folder under all layers; the one over it should survive no crash of the machine.
+        `below` is a folder under all layers; what is over it need not survive a crash.
         """
         lowers = [self._lower(chain_ids)] if chain_ids or below is None else []
         if below is not None:
@@ -170,13 +174,17 @@ class Store:
         )
         return Mount("overlay", "overlay", str(target), options)
 
-    def _lower(self, chain_ids: Sequence[str], seen: Path | None = None) -> str:
+    def _lower(
+        self, chain_ids: Sequence[str], seen: Path | None = None, *, grounded: bool = False
+    ) -> str:
         shorts = []
         for chain_id in reversed(chain_ids):
             layer = self.layers.get(chain_id)
             if layer is None:
                 raise NotFound(f"layer {chain_id} does not exist; pull or load the image again")
             shorts.append(layer.short)
+        if grounded:
+            shorts.append(self.layers.ground.name)
         if not shorts:
             empty = self.layers.empty
             return str(seen / empty.relative_to(self.root)) if seen else _escape(empty)
@@ -189,7 +197,7 @@ class Store:
         brief = ":".join(f"/proc/self/fd/{self._links_fd}/{short}" for short in shorts)
         if len(brief) + 2 * len(str(self._root)) + 300 > _OPTIONS_LIMIT:
             raise EngineError(
-                f"the image has {len(shorts)} layers, more than one mount can take: "
+                f"the image has {len(chain_ids)} layers, more than one mount can take: "
                 "flatten it (docker export, docker import)"
             )
         return brief
@@ -210,7 +218,7 @@ class Store:
     def changes(self, key: str) -> Iterator[Change]:
         """What the writable layer changed (blocks). Raises NotFound."""
         lowers = [self.layers.diff(chain_id) for chain_id in reversed(self.chain(key))]
-        return changes(self.upper(key), lowers)
+        return changes(self.upper(key), [*lowers, self.layers.ground])
 
     def diff(self, key: str) -> Iterator[bytes]:
         """The writable layer as a layer's tar, for a commit (blocks)."""

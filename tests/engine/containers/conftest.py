@@ -193,7 +193,9 @@ class FakeSnapshots:
 
     root = Path("/engine")
 
-    def mount_of(self, key: str, target: Path, through: int = -1) -> Mount:
+    def mount_of(
+        self, key: str, target: Path, through: int = -1, *, grounded: bool = True
+    ) -> Mount:
         return Mount("overlay", "overlay", str(target))
 
     def lower(self, key: str) -> tuple[str, ...]:
