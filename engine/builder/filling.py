@@ -9,7 +9,7 @@ from engine.builder.folders import Folders
 from engine.builder.gathering import Gathered, word
 from engine.builder.operations import CopyOp, WorkdirOp
 from engine.builder.ownership import find_owner, parse_mode
-from engine.builder.tree import Tree
+from engine.builder.tree import Tree, resolve
 from engine.linux.removal import remove_tree
 from engine.snapshots.store import Store as Snapshots
 
@@ -57,16 +57,14 @@ class Filling:
         work = folder / "work"
         work.mkdir()
         overlay = self._snapshots.overlay_of(chain, folder / "diff", work, self._folders.views)
-        merged = Tree(self._folders.open_view(overlay))
         try:
-            target = merged.resolve(order.destination)
-            os.makedirs(merged.place(target), exist_ok=True)
-            for number in sorted(gathered.archives):
-                item = gathered.sources[number][0]
-                place = item.tree.place(item.path)
-                unpack_into(place, Path(merged.root), target, order.owner)
+            with self._folders.mounted(overlay) as merged:
+                target = resolve(str(merged), order.destination)
+                os.makedirs(merged / target, exist_ok=True)
+                for number in sorted(gathered.archives):
+                    item = gathered.sources[number][0]
+                    unpack_into(item.tree.place(item.path), merged, target, order.owner)
         finally:
-            merged.close()
             remove_tree(work)
 
     def make_folder(self, op: WorkdirOp, chain: tuple[str, ...], stamp: int, folder: Path) -> None:

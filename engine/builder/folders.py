@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.linux import mounts
@@ -50,6 +51,20 @@ class Folders:
         folder = self.contexts / f"{os.getpid()}-{next(self._count)}"
         folder.mkdir(mode=0o755)
         return folder
+
+    @contextlib.contextmanager
+    def mounted(self, what: Mount) -> Iterator[Path]:
+        """Mount something for the length of the block; `what.target` doesn't count."""
+        point = self.views / f"{os.getpid()}-{next(self._count)}"
+        point.mkdir()
+        try:
+            mounts.mount(Mount(what.type, what.source, str(point), what.options))
+            try:
+                yield point
+            finally:
+                mounts.unmount(point)
+        finally:
+            point.rmdir()
 
     def open_view(self, what: Mount) -> int:
         """Mount something where nobody sees it, as long as the descriptor (O_PATH) is open.
