@@ -10,12 +10,12 @@ import engine
 from engine.database import Database
 from engine.events import Events
 from engine.options import Options
+from engine.registry.settings import Settings as Registries
 from engine.system import Machine, backing_file_system, forwarding, machine, tool_version
 from engine.times import SECOND, format_time
-from engine.values import dataclass
+from engine.values import dataclass, field
 
 _KIND = "engine"
-INSECURE_REGISTRIES = ("::1/128", "127.0.0.0/8")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Overview:
     runtimes: Mapping[str, str]
     default_runtime: str
     init: str
-    insecure_registries: Sequence[str] = INSECURE_REGISTRIES
+    registries: Registries = field(default_factory=Registries)
     security: Sequence[str] = ()
 
 
@@ -60,6 +60,7 @@ class About:
         containers: Callable[[], Mapping[str, int]],
         images: Callable[[], int],
         init: str = "",
+        registries: Registries | None = None,
         isolates: bool = False,
     ) -> None:
         self._options = options
@@ -68,6 +69,7 @@ class About:
         self._containers = containers
         self._images = images
         self._init = init
+        self._registries = registries or Registries()
         self._isolates = isolates
         self._id = ""
         self._components: Sequence[Component] | None = None
@@ -110,6 +112,7 @@ class About:
             runtimes={runtime: self._options.runtime},
             default_runtime=runtime,
             init=Path(self._init).name,
+            registries=self._registries,
             security=_security(machine().security, isolates=self._isolates),
         )
 

@@ -48,6 +48,7 @@ from engine.images.store import Store as Images
 from engine.linux import cgroups, private, process
 from engine.networks import Controller
 from engine.options import Options
+from engine.registry.settings import Settings as Registries
 from engine.runtime.runtime import Runtime
 from engine.snapshots.store import Store as Snapshots
 from engine.snapshots.unpack import Limits
@@ -72,6 +73,7 @@ class Daemon:
         self.database = Database(options.root / "engine.db")
         self.events = Events()
         self.snapshots = Snapshots(options.root)
+        registries = Registries.load(options.root)
         self.images = Images(
             options.root,
             self.database,
@@ -79,6 +81,7 @@ class Daemon:
             self.events,
             welcome=options.welcome,
             limits=Limits(options.max_layer_entries, options.max_layer_size),
+            registries=registries,
         )
         self.volumes = Volumes(options.root, self.database, self.events)
         self.networks = Controller(options.root, options.run, self.database, self.events)
@@ -107,6 +110,7 @@ class Daemon:
             containers=self.containers.counts,
             images=lambda: sum(1 for _ in self.images),
             init=settings.init_path,
+            registries=registries,
             isolates=settings.isolation == "enhanced",
         )
         self._link: HostLink | None = None

@@ -33,7 +33,7 @@ ENGINE = {
     "networks": LOW | {"networks", "hostlink"},
     "hostlink": BASE,
     "system": LOW,
-    "about": LOW | {"system"},
+    "about": LOW | {"system", "registry"},
     "containers": STORAGE | {"containers", "images", "volumes", "networks", "runtime"},
     "builder": STORAGE | {"builder", "images", "volumes", "networks", "runtime"},
     "api": BASE | {"api"},

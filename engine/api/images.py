@@ -17,7 +17,7 @@ from engine.api.http import (
     json_response,
 )
 from engine.api.operations import Lines, answer
-from engine.errors import BadRequest, NotFound
+from engine.errors import BadRequest
 from engine.filters import Filters
 from engine.images.model import Image
 
@@ -70,6 +70,9 @@ class Backend(Protocol):
         auth: Mapping[str, str],
     ) -> Work: ...
     def push(self, name: str, tag: str, lines: Any, *, auth: Mapping[str, str]) -> Work: ...
+    async def search(
+        self, term: str, limit: int | None, filters: Filters, auth: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]]: ...
 
 
 def credentials(request: Request) -> Mapping[str, str]:
@@ -172,10 +175,14 @@ def routes(backend: Backend) -> Sequence[Route]:
         return await answer(lines, work)
 
     async def search(request: Request) -> Response:
-        raise NotFound(
-            "searching is not supported: the distribution API has no search; "
-            "use the registry's own page"
-        )
+        query, limit = request.query, request.query.get("limit")
+        try:
+            number = int(limit) if limit else None
+        except ValueError:
+            raise BadRequest(f'invalid limit "{limit}": wanted a number') from None
+        filters = Filters.parse(query.get("filters"))
+        found = await backend.search(query.get("term"), number, filters, credentials(request))
+        return json_response(list(found))
 
     return (
         Route("GET", "/images/json", list_),

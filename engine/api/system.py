@@ -69,6 +69,30 @@ class Component(Protocol):
     def commit(self) -> str: ...
 
 
+class Proxies(Protocol):
+    """Addresses of proxies, and the same without passwords."""
+
+    @property
+    def http(self) -> str: ...
+    @property
+    def https(self) -> str: ...
+    @property
+    def bypass(self) -> str: ...
+    @property
+    def masked(self) -> "Proxies": ...
+
+
+class Registries(Protocol):
+    """How registries are reached; see `registry.Settings`."""
+
+    @property
+    def mirrors(self) -> Sequence[str]: ...
+    @property
+    def insecure(self) -> Sequence[str]: ...
+    @property
+    def proxies(self) -> Proxies: ...
+
+
 class Overview(Protocol):
     """What `docker info` counts and names; see `about.Overview`."""
 
@@ -95,7 +119,7 @@ class Overview(Protocol):
     @property
     def init(self) -> str: ...
     @property
-    def insecure_registries(self) -> Sequence[str]: ...
+    def registries(self) -> "Registries": ...
     @property
     def security(self) -> Sequence[str]: ...
 
@@ -218,12 +242,12 @@ def info_document(
         "NEventsListener": overview.listeners,
         **_machine(machine),
         "IndexServerAddress": _INDEX,
-        "RegistryConfig": _registries(overview.insecure_registries),
+        "RegistryConfig": _registries(overview.registries),
         "GenericResources": None,
         "DockerRootDir": overview.root,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": overview.registries.proxies.masked.http,
+        "HttpsProxy": overview.registries.proxies.masked.https,
+        "NoProxy": overview.registries.proxies.masked.bypass,
         "Labels": [],
         "ExperimentalBuild": False,
         "ServerVersion": backend.version,
@@ -278,12 +302,19 @@ def _machine(machine: Machine) -> dict[str, Any]:
     }
 
 
-def _registries(insecure: Sequence[str]) -> dict[str, Any]:
-    index = {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}
+def _registries(settings: Registries) -> dict[str, Any]:
+    mirrors = [f"{each}/" for each in settings.mirrors]
+    index = {"Name": "docker.io", "Mirrors": mirrors, "Secure": True, "Official": True}
+    networks = [each for each in settings.insecure if "/" in each]
+    hosts = {
+        each: {"Name": each, "Mirrors": [], "Secure": False, "Official": False}
+        for each in settings.insecure
+        if "/" not in each
+    }
     return {
-        "InsecureRegistryCIDRs": list(insecure),
-        "IndexConfigs": {"docker.io": index},
-        "Mirrors": [],
+        "InsecureRegistryCIDRs": networks,
+        "IndexConfigs": {"docker.io": index, **hosts},
+        "Mirrors": mirrors,
     }
 
 

@@ -23,14 +23,13 @@ from engine.images.assembly import Assembler, Unpacking
 from engine.images.removal import short
 from engine.images.streams import Cancelled, Progress
 from engine.registry.client import Client
-from engine.registry.errors import Unreachable
+from engine.registry.errors import RegistryError, Unreachable
 from engine.values import dataclass, field
 
 T = TypeVar("T")
-PARALLEL = 3
 _UNPACKERS = 4
 _CHUNK = 1 << 18
-_ATTEMPTS = 5
+_PATIENCE = 30.0  # seconds that a registry may make a download wait
 _TELL_EVERY = 0.1  # seconds between two progress lines of a layer
 
 
@@ -44,6 +43,7 @@ class Download:
 
     digest: str
     total: int
+    urls: tuple[str, ...] = ()
     task: "asyncio.Task[Blob] | None" = None
     listeners: list[Progress] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -53,6 +53,17 @@ class Download:
     fetched: bool = False
     committed: set[str] = field(default_factory=set)  # chain ids that it was verified for
     response: http.client.HTTPResponse | None = None
+
+    @classmethod
+    def of(cls, descriptor: Mapping[str, Any]) -> "Download":
+        """What a layer's descriptor says: digest, size, and where a foreign one lies."""
+        urls = tuple(str(url) for url in descriptor.get("urls") or ())
+        return cls(str(descriptor["digest"]), int(descriptor.get("size") or 0), urls)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What makes two downloads the same."""
+        return self.digest, self.total
 
     def interrupt(self) -> None:
         """Stop fetching now, even where the registry has fallen silent."""
@@ -105,14 +116,18 @@ def human(size: int) -> str:
 
 
 class Downloads:
-    """All downloads of an engine; at most PARALLEL of them fetch at the same time."""
+    """All downloads of an engine; at most `parallel` of them fetch at the same time."""
 
-    def __init__(self, content: Content, assembler: Assembler) -> None:
+    def __init__(
+        self, content: Content, assembler: Assembler, *, parallel: int, attempts: int
+    ) -> None:
         self._content = content
         self._assembler = assembler
-        self._running: dict[str, Download] = {}
-        self._slots = asyncio.Semaphore(PARALLEL)
-        self._fetchers = ThreadPoolExecutor(PARALLEL, thread_name_prefix="fetch")
+        self._attempts = attempts
+        # by digest and promised size: one manifest's lie must not hurt another's pull
+        self._running: dict[tuple[str, int], Download] = {}
+        self._slots = asyncio.Semaphore(parallel)
+        self._fetchers = ThreadPoolExecutor(parallel, thread_name_prefix="fetch")
         self._unpackers = ThreadPoolExecutor(_UNPACKERS, thread_name_prefix="pull-unpack")
 
     def close(self) -> None:
@@ -124,13 +139,13 @@ class Downloads:
 
     @asynccontextmanager
     async def join(
-        self, client: Client, digest: str, total: int, progress: Progress
+        self, client: Client, descriptor: Mapping[str, Any], progress: Progress
     ) -> AsyncIterator[Download]:
         """Take part in the download of a blob for the length of the block."""
-        download = self._running.get(digest)
+        wanted = Download.of(descriptor)
+        download = self._running.get(wanted.key)
         if download is None:
-            download = Download(digest, total)
-            self._running[digest] = download
+            download = self._running[wanted.key] = wanted
             download.listeners.append(progress)
             download.tell("Pulling fs layer")
             download.task = asyncio.get_running_loop().create_task(self._run(client, download))
@@ -147,8 +162,8 @@ class Downloads:
                 await self._drop(download)
 
     async def _drop(self, download: Download) -> None:
-        if self._running.get(download.digest) is download:
-            del self._running[download.digest]
+        if self._running.get(download.key) is download:
+            del self._running[download.key]
         download.interrupt()
         assert download.task is not None
         await asyncio.gather(download.task, return_exceptions=True)
@@ -169,7 +184,9 @@ class Downloads:
             async with self._slots:
                 _check(download)
                 reading = self._start(self._unpackers, lambda: self._unpack(download, ingest))
-                await self._start(self._fetchers, lambda: _fetch(client, download, ingest))
+                await self._start(
+                    self._fetchers, lambda: _fetch(client, download, ingest, self._attempts)
+                )
             download.unpacking = await reading
             blob = await asyncio.to_thread(ingest.commit, download.digest)
             return blob
@@ -219,7 +236,7 @@ def _check(download: Download) -> None:
         raise Cancelled("the pull was cancelled")
 
 
-def _fetch(client: Client, download: Download, ingest: Ingest) -> None:
+def _fetch(client: Client, download: Download, ingest: Ingest, attempts: int) -> None:
     """Fill the ingest, resuming after cuts. Blocks. Raises EngineError, OSError, Cancelled."""
     attempt = 0
     try:
@@ -228,16 +245,16 @@ def _fetch(client: Client, download: Download, ingest: Ingest) -> None:
             try:
                 _fetch_rest(client, download, ingest)
                 break
-            except (http.client.HTTPException, OSError, Unreachable) as error:
+            except (http.client.HTTPException, OSError, Unreachable, RegistryError) as error:
                 _check(download)
-                if isinstance(error, OSError) and not _is_network(error):
-                    raise  # the disk's
+                if not _may_pass(error):
+                    raise
                 attempt = 1 if ingest.size > before else attempt + 1
-                if attempt >= _ATTEMPTS:
+                if attempt >= attempts:
                     raise DownloadFailed(
-                        f"downloading {download.digest} failed after {_ATTEMPTS} attempts: {error}"
+                        f"downloading {download.digest} failed after {attempts} attempts: {error}"
                     ) from error
-                _pause(download, attempt)
+                _pause(download, _seconds(error, attempt))
         download.tell("Verifying Checksum")
         if ingest.digest != download.digest:
             raise DownloadFailed(
@@ -251,23 +268,30 @@ def _fetch(client: Client, download: Download, ingest: Ingest) -> None:
     ingest.finish()
 
 
-def _is_network(error: OSError) -> bool:
-    return (
-        isinstance(error, ConnectionError | TimeoutError)
-        or error.filename is None
-        and (type(error).__module__ == "ssl")
-    )
+def _may_pass(error: Exception) -> bool:
+    """Whether trying again may help: not where the disk or the registry has said no."""
+    if isinstance(error, RegistryError):
+        return error.is_temporary or 0 < error.retry_after <= _PATIENCE
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionError | TimeoutError) or type(error).__module__ == "ssl"
+    return True
 
 
-def _pause(download: Download, attempt: int) -> None:
-    for left in range(attempt - 1, 0, -1):
+def _seconds(error: Exception, attempt: int) -> int:
+    """How long to wait: nothing after the first cut, then longer each time."""
+    asked = error.retry_after if isinstance(error, RegistryError) else 0
+    return max(int(asked), attempt - 1)
+
+
+def _pause(download: Download, seconds: int) -> None:
+    for left in range(seconds, 0, -1):
         download.tell(f"Retrying in {left} second{'s' if left > 1 else ''}")
         if download.stop.wait(1):
             _check(download)
 
 
 def _fetch_rest(client: Client, download: Download, ingest: Ingest) -> None:
-    response, offset = client.blob(download.digest, ingest.size)
+    response, offset = client.blob(download.digest, ingest.size, download.urls)
     whole = False
     download.response = response
     try:

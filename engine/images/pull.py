@@ -1,6 +1,7 @@
 """`docker pull`: manifest, platform, layers side by side, visible in order, then record and tag."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from engine.content.digest import chain_ids, check
 from engine.errors import EngineError, NotFound, Unsupported
 from engine.images.assembly import LayerInvalid, Piece
 from engine.images.config import parse
-from engine.images.downloads import Download
+from engine.images.downloads import Download, DownloadFailed
 from engine.images.model import Image, Layer
 from engine.images.reference import Reference
 from engine.images.removal import short
@@ -17,12 +18,16 @@ from engine.images.streams import Progress
 from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client, Manifest
-from engine.registry.errors import RegistryError, pull_error
-from engine.registry.platforms import Platform, choose, local
+from engine.registry.endpoints import Endpoint, endpoints
+from engine.registry.errors import RegistryError, Unreachable, pull_error
+from engine.registry.platforms import Platform, choose, emulated, local
 from engine.values import dataclass
 
 if TYPE_CHECKING:
     from engine.images.store import Store
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,20 +51,43 @@ async def pull(
     platform: Platform | None = None,
     auth: Mapping[str, str] | None = None,
 ) -> None:
-    """Pull one tag or digest, or all tags when there is neither. Raises EngineError, OSError."""
+    """Pull one tag or digest, or all tags when there is neither. Raises EngineError, OSError.
+
+    Docker Hub's mirrors are asked before it; what fails at one is tried at the next.
+    """
     reference = Reference.parse(name)
     if tag:
-        with_digest = tag.startswith("sha256:")
+        with_digest = ":" in tag
         reference = reference.with_digest(tag) if with_digest else reference.with_tag(tag)
-    client = Client(reference.domain, reference.path, Credentials.of(auth or {}))
+    *mirrors, own = endpoints(reference.domain, store.registries)
+    for mirror in mirrors:
+        try:
+            # a mirror is somebody else than the registry that the credentials are for
+            await _pull_from(store, mirror, reference, platform, {}, progress)
+            return
+        except (RegistryError, Unreachable, NotFound, DownloadFailed) as error:
+            _log.warning("the mirror %s can't give %s: %s", mirror.base, reference, error)
+    try:
+        await _pull_from(store, own, reference, platform, auth or {}, progress)
+    except RegistryError as error:
+        raise pull_error(error, reference.familiar, reference.familiar_name) from error
+
+
+async def _pull_from(
+    store: "Store",
+    endpoint: Endpoint,
+    reference: Reference,
+    platform: Platform | None,
+    auth: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    client = Client(endpoint, reference.path, store.registries, Credentials.of(auth))
     try:
         if reference.tag or reference.digest:
             await _pull_one(store, client, reference, platform, progress)
         else:
             for each in await _all_tags(client, reference):
                 await _pull_one(store, client, each, platform, progress)
-    except RegistryError as error:
-        raise pull_error(error, reference.familiar, reference.familiar_name) from error
     finally:
         client.close()
 
@@ -116,7 +144,7 @@ def _resolve(
         kind = document.get("mediaType") or manifest.media_type
         if kind not in media.INDEXES and "manifests" not in document:
             break
-        chosen = choose(document.get("manifests") or (), wanted)
+        chosen = _choose(document, wanted, explicit=explicit)
         if chosen is None:
             raise NotFound(f"no matching manifest for {wanted} in the manifest list entries")
         manifest = client.manifest(check(str(chosen["digest"])))
@@ -152,6 +180,18 @@ def _resolve(
     return Target(reference, digest, config_digest, config, layers, diff_ids)
 
 
+def _choose(
+    document: Mapping[str, Any], wanted: Platform, *, explicit: bool
+) -> Mapping[str, Any] | None:
+    """Of an index: what was asked for; else what this machine runs, by an emulator at last."""
+    manifests = document.get("manifests") or ()
+    if not explicit:
+        return choose(manifests, wanted, emulated())
+    chosen = choose(manifests, wanted)
+    fits = chosen is not None and wanted.matches(Platform.of(chosen["platform"]))
+    return chosen if fits else None
+
+
 def _config(store: "Store", client: Client, digest: str) -> bytes:
     image = store.catalogue.get(digest)
     return image.config_text.encode() if image is not None else client.small_blob(digest)
@@ -161,7 +201,9 @@ async def _take(
     store: "Store", client: Client, target: Target, progress: Progress
 ) -> tuple[Image, bool]:
     """Get the layers that are missing and write the record; whether there were any."""
-    names = [target.reference, target.reference.with_digest(target.digest)]
+    names = [target.reference.with_digest(target.digest)]
+    if not target.reference.digest:
+        names.insert(0, target.reference)
     known = store.catalogue.get(target.config_digest)
     if known is not None:
         current = store.catalogue.lookup(target.reference)
@@ -200,9 +242,7 @@ async def _layers(
                 progress.status("Already exists", short(descriptor["digest"]))
                 downloads.append(None)
                 continue
-            joined = store.downloads.join(
-                client, descriptor["digest"], int(descriptor.get("size") or 0), progress
-            )
+            joined = store.downloads.join(client, descriptor, progress)
             downloads.append(await stack.enter_async_context(joined))
         for index, download in enumerate(downloads):
             if download is None:

@@ -1,5 +1,6 @@
 """The catalogue: image records and references, in memory and written through to the database."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -55,6 +56,8 @@ class Catalogue:
         self._database = database
         self._images: dict[str, Image] = {}
         self._references: dict[str, str] = {}
+        # what reads a record, changes it and writes it back must not meet another doing so
+        self._changing = asyncio.Lock()
 
     def load(self) -> None:
         """Read the records; for the start, blocks."""
@@ -122,6 +125,10 @@ class Catalogue:
         self, image: Image, references: Iterable[Reference] = (), tagged_at: str = ""
     ) -> Image:
         """Write an image (kept if it's there) and point references at it, in one transaction."""
+        async with self._changing:
+            return await self._add(image, references, tagged_at)
+
+    async def _add(self, image: Image, references: Iterable[Reference], tagged_at: str) -> Image:
         known = self._images.get(image.id)
         image = known or image
         names = [str(reference) for reference in references]
@@ -158,6 +165,10 @@ class Catalogue:
 
     async def replace_blob(self, diff_id: str, blob: str, media_type: str, size: int) -> None:
         """Let every image with this layer stand on another blob of the same content."""
+        async with self._changing:
+            await self._replace_blob(diff_id, blob, media_type, size)
+
+    async def _replace_blob(self, diff_id: str, blob: str, media_type: str, size: int) -> None:
         changed = []
         for image in self._images.values():
             if any(layer.diff_id == diff_id for layer in image.layers):

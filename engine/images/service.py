@@ -148,7 +148,7 @@ class Service:
         """See remote.login."""
         from engine.images import remote
 
-        return await remote.login(credentials)
+        return await remote.login(self._store, credentials)
 
     async def describe(
         self, name: str, auth: Mapping[str, Any]
@@ -156,7 +156,15 @@ class Service:
         """See remote.describe."""
         from engine.images import remote
 
-        return await remote.describe(name, auth)
+        return await remote.describe(self._store, name, auth)
+
+    async def search(
+        self, term: str, limit: int | None, filters: Filters, auth: Mapping[str, Any]
+    ) -> "Sequence[Mapping[str, Any]]":
+        """See remote.search."""
+        from engine.images import remote
+
+        return await remote.search(self._store, term, limit, filters, auth)
 
     async def _told(self, work: Work) -> None:
         """Run `work`; a full disk is told with its sizes and what to do."""

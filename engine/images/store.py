@@ -30,6 +30,7 @@ from engine.images.removal import (
     is_single,
     short,
 )
+from engine.registry.settings import Settings as Registries
 from engine.snapshots.store import Store as Snapshots
 from engine.snapshots.unpack import Limits
 
@@ -54,8 +55,10 @@ class Store:
         *,
         welcome: Path | None = None,
         limits: Limits | None = None,
+        registries: Registries | None = None,
     ) -> None:
         self.root = root
+        self.registries = registries or Registries()
         self.content = Content(root / "content")
         self.snapshots = snapshots
         self.events = events
@@ -79,7 +82,10 @@ class Store:
         from engine.images.downloads import Downloads
 
         if self._downloads is None:
-            self._downloads = Downloads(self.content, self.assembler)
+            limits = self.registries
+            self._downloads = Downloads(
+                self.content, self.assembler, parallel=limits.downloads, attempts=limits.attempts
+            )
         return self._downloads
 
     async def start(self) -> None:

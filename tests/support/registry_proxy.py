@@ -1,10 +1,9 @@
-"""A proxy in front of a real registry: it counts, slows down, cuts, and may want a token."""
+"""A proxy in front of a real registry: it counts, slows down, cuts and refuses."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +22,7 @@ class Proxy:
         self.cut_after = 0  # bytes of a blob's body, once for each blob
         self.delay = 0.0  # seconds before each 64 KiB of a blob
         self.corrupt = False
-        self.token = ""  # when set, requests need `Bearer <token>`
-        self.scopes: list[str] = []
+        self.refuse: list[int] = []  # statuses that the next requests for blobs get instead
         self.broken = threading.Event()  # a client closed its connection in mid blob
         self.cuts: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -74,29 +72,16 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
             proxy.requests.append((self.command, self.path, self.headers.get("Range", "")))
-            if self.path.startswith("/token"):
-                self._give_token()
-            elif proxy.token and self.headers.get("Authorization") != f"Bearer {proxy.token}":
-                self._challenge()
+            if proxy.refuse and self.command == "GET" and "/blobs/" in self.path:
+                self._refuse(proxy.refuse.pop(0))
             else:
                 self._pass_on(body)
 
-        def _give_token(self) -> None:
-            proxy.scopes.append(self.path)
-            if self.headers.get("Authorization", "").startswith("Basic "):
-                self._answer(200, {"token": proxy.token, "expires_in": 60})
-            else:
-                self._answer(401, {"errors": [{"code": "UNAUTHORIZED", "message": "who are you"}]})
-
-        def _challenge(self) -> None:
-            realm = f'Bearer realm="http://{proxy.host}/token",service="test"'
-            self._answer(401, {"errors": [{"code": "UNAUTHORIZED"}]}, {"WWW-Authenticate": realm})
-
-        def _answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-            content = json.dumps(value).encode()
+        def _refuse(self, status: int) -> None:
+            content = b"{}"
             self.send_response(status)
-            for name, text in (headers or {}).items():
-                self.send_header(name, text)
+            if status == 429:
+                self.send_header("Retry-After", "1")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -8,7 +8,10 @@ import pytest
 
 from engine.registry.auth import Challenge, Credentials
 from engine.registry.errors import from_response, pull_error
-from engine.registry.transport import Origin, is_insecure, registry_host
+from engine.registry.endpoints import registry_host
+from engine.registry.settings import Settings
+from engine.registry.transport import Origin, shown
+from engine.registry.trust import is_insecure
 
 
 def test_challenges() -> None:
@@ -60,7 +63,8 @@ def test_credentials_are_never_printed() -> None:
             "",
             "toomanyrequests: too many requests (try again in 30 seconds)",
         ),
-        (503, b"", "", "unknown: unexpected status 503 from the registry"),
+        (503, b"", "", "received unexpected HTTP status: 503 Service Unavailable"),
+        (401, b'{"details":"who are you"}', "", "unauthorized: who are you"),
     ],
 )
 def test_refusals(status: int, body: bytes, challenge: str, message: str) -> None:
@@ -72,5 +76,16 @@ def test_origins_and_hosts() -> None:
     assert str(Origin.of("https://a.example/v2/")) == "https://a.example"
     assert str(Origin.of("http://[::1]:5000/x")) == "http://[::1]:5000"
     assert registry_host("docker.io") == "registry-1.docker.io"
-    assert is_insecure("127.0.0.1:5000") and is_insecure("localhost") and is_insecure("[::1]:5000")
-    assert not is_insecure("10.0.0.1:5000") and not is_insecure("example.org")
+
+    def insecure(domain: str, *more: str) -> bool:
+        return is_insecure(Settings(insecure=(*Settings().insecure, *more)), domain)
+
+    assert insecure("127.0.0.1:5000") and insecure("localhost") and insecure("[::1]:5000")
+    assert not insecure("10.0.0.1:5000") and not insecure("example.org")
+    assert insecure("10.0.0.1:5000", "10.0.0.0/24") and insecure("example.org", "example.org")
+    assert insecure("example.org:5000", "example.org:5000")
+    assert not insecure("example.org", "example.org:5000")
+
+
+def test_errors_show_no_secrets_of_addresses() -> None:
+    assert shown("https://me:pw@host:1/a/b?sig=x#y") == "https://host:1/a/b"

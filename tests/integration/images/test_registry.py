@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.images.conftest import Registry, start_registry
+from tests.integration.images.conftest import Registry
 from tests.support.archives import archive_of, tar_of
 from tests.support.native import NativeEngine
 from tests.support.registry_proxy import Proxy
@@ -199,67 +199,6 @@ def test_kill_in_mid_pull(engine: NativeEngine, pushed: Push, proxy: Proxy) -> N
     assert blobs_of(engine) == before
     proxy.delay = 0
     engine.docker("pull", "-q", f"{proxy.host}/{name}")
-
-
-def test_tokens_are_fetched_for_the_scope(
-    engine: NativeEngine, pushed: Push, proxy: Proxy, tmp_path: Path
-) -> None:
-    name = pushed("private/app")
-    proxy.token = "t0psecret"
-    done = engine.docker("pull", f"{proxy.host}/{name}", check=False)
-    assert done.returncode == 1 and "unauthorized: who are you" in done.stderr
-    client = engine.client()
-    auth = {"username": "me", "password": "pa55word"}
-    try:
-        client.api.pull(f"{proxy.host}/{name}", auth_config=auth)
-        client.api.tag(f"{proxy.host}/{name}", f"{proxy.host}/private/other", "1")
-        client.api.push(f"{proxy.host}/private/other", tag="1", auth_config=auth)
-    finally:
-        client.close()
-    scopes = "\n".join(proxy.scopes)
-    assert "scope=repository%3Aprivate%2Fapp%3Apull&" in scopes
-    assert "scope=repository%3Aprivate%2Fother%3Apull%2Cpush" in scopes
-    engine_log = engine.log.read_text()
-    assert "t0psecret" not in engine_log and "pa55word" not in engine_log
-
-
-def test_basic_auth_and_login(engine: NativeEngine, tmp_path: Path) -> None:
-    import bcrypt
-
-    secret = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4))
-    htpasswd = b"ali:" + secret.replace(b"$2b$", b"$2y$") + b"\n"
-    private = start_registry(
-        "auth: {htpasswd: {realm: test, path: '{folder}/htpasswd'}}", {"htpasswd": htpasswd}
-    )
-    login = ["--config", str(tmp_path), "login", "-u", "ali", "--password-stdin", private.host]
-    try:
-        done = engine.docker("pull", f"{private.host}/app", check=False)
-        assert "no basic auth credentials" in done.stderr
-        wrong = engine.docker(*login, input="wrong", check=False)
-        assert wrong.returncode == 1 and "unauthorized" in wrong.stderr
-        assert "Login Succeeded" in engine.docker(*login, input="open sesame").stdout
-        engine.docker("tag", "busybox", f"{private.host}/app")
-        engine.docker("--config", str(tmp_path), "push", "-q", f"{private.host}/app")
-        engine.docker("rmi", f"{private.host}/app")
-        engine.docker("--config", str(tmp_path), "pull", "-q", f"{private.host}/app")
-    finally:
-        private.stop()
-
-
-def test_tls(engine: NativeEngine, tmp_path: Path) -> None:
-    """A loopback registry with a certificate that nobody signed: taken, as dockerd takes it."""
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    argv += ["-nodes", "-days", "2", "-subj", "/CN=test", "-keyout", str(tmp_path / "key")]
-    subprocess.run([*argv, "-out", str(tmp_path / "crt")], check=True, capture_output=True)
-    files = {name: (tmp_path / name).read_bytes() for name in ("key", "crt")}
-    secure = start_registry(tls=True, files=files)
-    try:
-        engine.docker("tag", "busybox", f"{secure.host}/tls/app:1")
-        engine.docker("push", "-q", f"{secure.host}/tls/app:1")
-        engine.docker("rmi", f"{secure.host}/tls/app:1")
-        engine.docker("pull", "-q", f"{secure.host}/tls/app:1")
-    finally:
-        secure.stop()
 
 
 def test_distribution_says_digest_and_platform(
