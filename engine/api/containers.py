@@ -74,6 +74,7 @@ class Backend(Protocol):
     ) -> Sequence[Document]: ...
     def listed(self, filters: Filters, *, all: bool, limit: int) -> str: ...
     async def inspect(self, reference: str, *, size: bool = False) -> Document: ...
+    def inspected(self, reference: str) -> str: ...
     async def prune(self, filters: Filters) -> Pruned: ...
     async def commit(
         self,
@@ -196,8 +197,10 @@ def routes(backend: Backend) -> Sequence[Route]:
         return encoded_response(backend.listed(filters, all=every, limit=limit))
 
     async def inspect(request: Request) -> Answer:
-        document = await backend.inspect(request.params["id"], size=request.query.flag("size"))
-        return json_response(document)
+        id = request.params["id"]
+        if request.query.flag("size"):
+            return json_response(await backend.inspect(id, size=True))
+        return encoded_response(backend.inspected(id))
 
     async def prune(request: Request) -> Answer:
         pruned = await backend.prune(Filters.parse(request.query.get("filters")))

@@ -14,6 +14,7 @@ from engine.containers.detach import parse_keys
 from engine.containers.exec import Execs
 from engine.containers.health import Monitor
 from engine.containers.inspect import inspect_document
+from engine.containers.inspected import Inspected
 from engine.containers.lifecycle import Lifecycle
 from engine.containers.links import asked_links
 from engine.containers.listing import Listing
@@ -64,6 +65,7 @@ class Containers:
         self._changer = changer = Changer(store, neighbours, settings)
         self._listing = Listing(store.get, self._image_family, self._network_id)
         self._rows = Rows(self._image_ids, self._network_id, store.linked_names)
+        self._inspected = Inspected(self._document, self._around)
         self.create = Creator(store, roots, neighbours, settings).create
         self.start, self.stop, self.kill, self.restart = (
             life.start,
@@ -189,26 +191,39 @@ class Containers:
     async def inspect(self, reference: str, *, size: bool = False) -> Json:
         """The whole document of one container. Raises NotFound."""
         container = self.store.get(reference)
-        document = inspect_document(
-            container,
-            self._folder_text,
-            str(self._neighbours.snapshots.upper(container.id).parent),
-            self._neighbours.snapshots.lower(container.id),
-            self._network_id,
-        )
-        document["HostConfig"] = self._links_resolved(container, document["HostConfig"])
+        document = self._document(container)
         if size:
             document.update(await self._sizes(container))
         return document
 
-    def _links_resolved(self, container: Container, host: Json) -> Json:
-        """HostConfig with its links as dockerd shows them: `/other:/this/alias`."""
-        links = asked_links(container.record)
-        if not links:
-            return host
-        found = [(self.store.find(name), alias) for name, alias in links]
-        shown = [f"/{one.name}:/{container.name}/{alias}" for one, alias in found if one]
-        return {**host, "Links": shown or None}
+    def inspected(self, reference: str) -> str:
+        """The document without sizes, as JSON. Raises NotFound."""
+        return self._inspected.text(self.store.get(reference))
+
+    def _document(self, container: Container) -> Json:
+        snapshots = self._neighbours.snapshots
+        document = inspect_document(
+            container,
+            self._folder_text,
+            str(snapshots.upper(container.id).parent),
+            snapshots.lower(container.id),
+            self._network_id,
+        )
+        if asked_links(container.record):
+            shown = self._links_shown(container)
+            document["HostConfig"] = {**document["HostConfig"], "Links": shown or None}
+        return document
+
+    def _around(self, container: Container) -> tuple[object, ...]:
+        """What a document has from elsewhere: layers, networks, the names of linked containers."""
+        networks = tuple(map(self._network_id, container.record.endpoints))
+        lower = self._neighbours.snapshots.lower(container.id)
+        return lower, networks, self._links_shown(container)
+
+    def _links_shown(self, container: Container) -> Sequence[str]:
+        """HostConfig's links as dockerd shows them: `/other:/this/alias`."""
+        found = [(self.store.find(name), alias) for name, alias in asked_links(container.record)]
+        return [f"/{one.name}:/{container.name}/{alias}" for one, alias in found if one]
 
     async def prune(self, filters: Filters) -> Pruned:
         """Remove every container that doesn't run."""
