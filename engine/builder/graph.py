@@ -10,7 +10,7 @@ from typing import Any
 from engine.builder import configs, history, lowering
 from engine.builder.arguments import proxies
 from engine.builder.errors import DockerfileError
-from engine.builder.expand import expand
+from engine.builder.expand import Expander, expand_by
 from engine.builder.history import FILES, Style
 from engine.builder.instructions import (
     Add,
@@ -33,7 +33,6 @@ from engine.builder.operations import (
 )
 from engine.builder.reading import read_trigger
 from engine.builder.stages import Plan, Stage
-from engine.builder.words import expand as expand_word
 from engine.values import dataclass, field, replace
 
 __all__ = [
@@ -54,7 +53,8 @@ class Vertex:
     """One step. config: the image's inner config after it; author: the image's author after it.
 
     args: build arguments in force after it. trigger: it comes from the base image's ONBUILD.
-    note: what the classic builder says besides ("" mostly).
+    note: what the classic builder says besides ("" mostly). undefined: variables in it that are
+    none.
     """
 
     instruction: Instruction
@@ -65,6 +65,7 @@ class Vertex:
     trigger: bool = False
     args: dict[str, str] = field(default_factory=dict)
     note: str = ""
+    undefined: tuple[str, ...] = ()
 
     def history(self, files: str = "") -> str:
         """The history's line; files: digest of what a copy copies (`file:HEX`, `dir:HEX`)."""
@@ -106,12 +107,16 @@ class _Steps:
         self._config = configs.of_base(base)
         self._author = author
         self._cmd_set = False
+        self._asked: set[str] = set()  # names of ARGs, those without a value too
         self.args: dict[str, str] = {}
 
     def take(self, step: Instruction, *, trigger: bool = False) -> Vertex:
         """One more step."""
         try:
-            return replace(self._take(step), trigger=trigger)
+            by = Expander({}, self._plan.escape)
+            vertex = self._take(step, by)
+            undefined = tuple(sorted(by.unknown - self._asked))
+            return replace(vertex, trigger=trigger, undefined=undefined)
         except DockerfileError as error:
             raise error.at(step.first_line) from error
 
@@ -119,12 +124,10 @@ class _Steps:
         """What a step may refer to: an ENV is stronger than an ARG of its name."""
         return {**self.args, **configs.variables(self._config)}
 
-    def _take(self, step: Instruction) -> Vertex:
+    def _take(self, step: Instruction, by: Expander) -> Vertex:
         note = self._note(step)
-        if isinstance(step, Arg):
-            step = self._declare(step)
-        else:
-            step = expand(step, self._variables(), self._plan.escape)
+        by = replace(by, variables=self._variables())
+        step = self._declare(step, by) if isinstance(step, Arg) else expand_by(by, step)
         if isinstance(step, Run):
             return self._run(step)
         self._config = configs.apply(self._config, step, cmd_stays=self._cmd_set)
@@ -154,21 +157,22 @@ class _Steps:
     def _vertex(self, step: Instruction, op: Operation, told: str) -> Vertex:
         return Vertex(step, op, told, self._config, self._author, args=dict(self.args))
 
-    def _declare(self, arg: Arg) -> Arg:
+    def _declare(self, arg: Arg, by: Expander) -> Arg:
         """Put arguments in force; what is told of them is the default, or BuildKit's the value."""
         told: list[tuple[str, str | None]] = []
         for pattern, default in arg.pairs:
-            variables = self._variables()
-            name = expand_word(pattern, variables, self._plan.escape)
+            by = replace(by, variables=self._variables())
+            name = by.word(pattern)
             value = self._plan.args.get(name)
             if default is not None:
-                default = expand_word(default, variables, self._plan.escape)
+                default = by.word(default)
             if value is None:
                 value = self._plan.meta.get(name) if default is None else default
             if value is not None:
                 self.args[name] = value
             elif self._style is Style.CLASSIC:
                 self.args.pop(name, None)
+            self._asked.add(name)
             told.append((name, default if self._style is Style.CLASSIC else value))
         return replace(arg, pairs=tuple(told))
 

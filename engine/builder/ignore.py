@@ -65,6 +65,11 @@ class Matcher:
     def __bool__(self) -> bool:
         return bool(self._rules)
 
+    @property
+    def brings_back(self) -> bool:
+        """Whether a pattern with `!` is among them."""
+        return any(rule.back for rule in self._rules)
+
     def ignored(self, path: str) -> bool:
         """Whether a path (relative, with slashes) is left out. The root never is."""
         path = _clean(path).strip("/")

@@ -167,6 +167,7 @@ class _Reading:
                 continue
             line, whole = self._cut(trim_left(line.rstrip("\r\n")))
             if whole and not line:
+                self._comments = []
                 continue
             nodes.append(self._node(line, whole))
             self._comments = []
