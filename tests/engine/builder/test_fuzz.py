@@ -45,7 +45,11 @@ def test_files(text: str, style: Style) -> None:
 
 
 @quickly
-@given(st.one_of(joined, st.text("a$\"{}é\\`:-#\u3000 ", max_size=30)), st.sampled_from("\\`"), st.booleans())
+@given(
+    st.one_of(joined, st.text('a$"{}é\\`:-#\u3000 ', max_size=30)),
+    st.sampled_from("\\`"),
+    st.booleans(),
+)
 def test_words(text: str, escape: str, raw: bool) -> None:
     lexer = Lexer(escape, raw_quotes=raw, raw_escapes=raw, keep_unset=raw)
     with contextlib.suppress(DockerfileError):
