@@ -25,7 +25,7 @@ _REFERENCE = re.compile(
 )
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _TAG_ONLY = re.compile(_TAG)
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+_HEX_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class InvalidReference(BadRequest):
@@ -49,7 +49,7 @@ class Reference:
                 f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
             )
         domain, remainder = _split(text)
-        remote = remainder.split(":", 1)[0].split("@", 1)[0]
+        remote = remainder.split(":", 1)[0]  # with `name@algorithm`, too: Docker's words
         if remote.lower() != remote:
             raise InvalidReference(
                 f"invalid reference format: repository name ({remote}) must be lowercase"
@@ -58,7 +58,7 @@ class Reference:
         if match is None:
             raise InvalidReference("invalid reference format")
         reference = cls(**match.groupdict())
-        if len(reference.name) > _NAME_LIMIT:
+        if len(reference.path) > _NAME_LIMIT:
             raise InvalidReference(
                 f"repository name must not be more than {_NAME_LIMIT} characters"
             )
@@ -111,8 +111,10 @@ class Reference:
 def _split(text: str) -> tuple[str, str]:
     """Domain and the rest; what doesn't look like a domain belongs to Docker Hub."""
     first, slash, rest = text.partition("/")
+    if not slash:
+        return DEFAULT_DOMAIN, f"library/{text}"
     is_domain = any(mark in first for mark in ".:") or first == "localhost"
-    if slash and (is_domain or first.lower() != first):
+    if is_domain or first.lower() != first:
         domain, remainder = first, rest
     else:
         domain, remainder = DEFAULT_DOMAIN, text
@@ -124,12 +126,15 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _check_digest(digest: str) -> None:
+    """As go-digest does: its algorithms, their lengths, lower case."""
     algorithm, _, hexa = digest.partition(":")
-    if algorithm not in ("sha256", "sha384", "sha512"):
+    length = _HEX_DIGITS.get(algorithm)
+    if length is None:
         raise InvalidReference("unsupported digest algorithm")
-    if not _SHA256.fullmatch(digest):
-        wrong = "length" if len(hexa) != 64 else "format"
-        raise InvalidReference(f"invalid checksum digest {wrong}")
+    if len(hexa) != length:
+        raise InvalidReference("invalid checksum digest length")
+    if set(hexa) - set("0123456789abcdef"):
+        raise InvalidReference("invalid checksum digest format")
 
 
 def is_identifier(text: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.images.reference import InvalidReference, Reference, is_identifier
 
@@ -25,13 +27,36 @@ DIGEST = "sha256:" + "ab" * 32
         ("quay.io/a/b/c:x", "quay.io/a/b/c:x", "quay.io/a/b/c:x"),
         (f"app@{DIGEST}", f"docker.io/library/app@{DIGEST}", f"app@{DIGEST}"),
         (f"app:1@{DIGEST}", f"docker.io/library/app:1@{DIGEST}", f"app:1@{DIGEST}"),
+        ("host.io/" + "b" * 255, "host.io/" + "b" * 255, "host.io/" + "b" * 255),
+        ("index.docker.io/app", "docker.io/library/app", "app"),
+        ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
+        (f"app@sha512:{'ab' * 64}", f"docker.io/library/app@sha512:{'ab' * 64}", None),
         ("a__b.c-d---e", "docker.io/library/a__b.c-d---e", "a__b.c-d---e"),
     ],
 )
-def test_names(text: str, normal: str, familiar: str) -> None:
+def test_names(text: str, normal: str, familiar: str | None) -> None:
     reference = Reference.parse(text)
+    familiar = familiar or text
     assert (str(reference), reference.familiar) == (normal, familiar)
     assert Reference.parse(familiar) == reference
+
+
+_pieces = st.sampled_from(
+    ["a", "1", "_", "__", ".", "-", "/", ":", "@", "A", "localhost", "docker.io", "[::1]:5", "é"]
+    + ["sha256:", "ab" * 32, "latest", "library", " "]
+)
+
+
+@given(st.lists(_pieces, min_size=1, max_size=6).map("".join) | st.text(max_size=40))
+def test_whatever_is_typed_is_a_reference_or_refused(text: str) -> None:
+    try:
+        reference = Reference.parse(text)
+    except InvalidReference:
+        return
+    assert Reference.parse(str(reference)) == reference
+    assert Reference.parse(reference.familiar) == reference
+    assert reference.path == reference.path.lower()
+    assert "/" in str(reference) and " " not in str(reference)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +74,18 @@ def test_names(text: str, normal: str, familiar: str) -> None:
         ("App", "invalid reference format: repository name (library/App) must be lowercase"),
         ("a" * 256, "repository name must not be more than 255 characters"),
         ("app@sha256:" + "ab" * 31, "invalid checksum digest length"),
+        ("app@sha256:" + "AB" * 32, "invalid checksum digest format"),
+        ("app@sha512:" + "ab" * 32, "invalid checksum digest length"),
         ("app@md5:" + "ab" * 16, "unsupported digest algorithm"),
+        ("app@sha256:abc", "invalid reference format"),
+        ("App:1@x", "invalid reference format: repository name (library/App) must be lowercase"),
+        (
+            f"App@{DIGEST}",
+            "invalid reference format: repository name (library/App@sha256) must be lowercase",
+        ),
+        ("docker.io/_a", "invalid reference format"),
+        ("[::1/app", "invalid reference format"),
+        ("a/" + "b" * 254, "repository name must not be more than 255 characters"),
         (
             "ab" * 32,
             f"invalid repository name ({'ab' * 32}), cannot specify 64-byte hexadecimal strings",

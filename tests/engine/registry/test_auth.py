@@ -7,8 +7,8 @@ import base64
 import pytest
 
 from engine.registry.auth import Challenge, Credentials
-from engine.registry.errors import from_response, pull_error
 from engine.registry.endpoints import registry_host
+from engine.registry.errors import from_response, pull_error
 from engine.registry.settings import Settings
 from engine.registry.transport import Origin, shown
 from engine.registry.trust import is_insecure
