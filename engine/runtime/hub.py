@@ -20,6 +20,7 @@ _HELD = 4 << 20  # bytes that a slow client may have waiting before the containe
 _HELD_AT_END = 64 << 20  # what the pipes of an ended container may still hold, and then some
 _INPUT = 16 << 10  # conmon reads input in pieces of 32 KiB and drops the rest of a packet
 _STDERR_MARK = 3
+_LAST_BATCHES = 64
 _WORTHWHILE = 12  # packets; conmon's side holds some 16
 _FLOW_SECONDS = 0.005
 _REST_SECONDS = 0.001
@@ -85,7 +86,12 @@ class Hub:
             asyncio.get_running_loop().remove_reader(self._socket)
 
     def _ready(self) -> None:
-        """Take every packet that waits, and hand out runs of one stream."""
+        count = self._take()
+        if self._socket is not None and count < _WORTHWHILE:
+            self._rest()
+
+    def _take(self) -> int:
+        """Take every packet that waits, and hand out runs of one stream; how many there were."""
         assert self._socket is not None
         packets, fd = _packets(), self._socket.fileno()
         failed = False
@@ -101,9 +107,8 @@ class Hub:
         for mark, data in runs:
             self._give(mark, data)
         if ended or failed:
-            self.end()
-        elif count < _WORTHWHILE:
-            self._rest()
+            self._close()
+        return count
 
     def _rest(self) -> None:
         """In a flow of output let some gather: fewer, bigger pieces cost everyone less."""
@@ -151,7 +156,13 @@ class Hub:
             self._disconnect()
 
     def end(self) -> None:
-        """The container's output is over."""
+        """The container's output is over; what conmon sent last may still wait to be taken."""
+        for _ in range(_LAST_BATCHES):  # a socket holds less; who goes on writing isn't waited for
+            if self._socket is None or not self._take():
+                break
+        self._close()
+
+    def _close(self) -> None:
         self._disconnect()
         clients, self._clients = self._clients, []
         for client in clients:
