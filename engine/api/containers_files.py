@@ -60,7 +60,7 @@ def _header(found: PathStat) -> dict[str, str]:
 def _path(request: Request) -> str:
     path = request.query.get("path")
     if not path:
-        raise BadRequest("missing path parameter: path cannot be empty")
+        raise BadRequest("bad parameter: pathcannot be empty")  # dockerd's own words
     return path
 
 

@@ -11,12 +11,13 @@ import stat
 import tarfile
 from collections.abc import Callable
 
-from engine.errors import NotFound
+from engine.errors import EngineError, NotFound
 from engine.linux import identity
 from engine.values import dataclass
 
 _PIECE = 1 << 20
 
+_KERNEL = frozenset({"/dev", "/proc", "/sys"})
 _GO_MODES = (
     (stat.S_IFDIR, 1 << 31),
     (stat.S_IFLNK, 1 << 27),
@@ -69,15 +70,24 @@ def locate(path: str) -> str:
 def stat_path(path: str, container: str) -> PathStat:
     """Inside the root: what is at `path`. Raises NotFound."""
     where = locate(path)
-    try:
-        status = os.lstat(where)
-        target = ""
-        if stat.S_ISLNK(status.st_mode):
-            target = os.path.realpath(where)
-    except OSError as error:
-        raise missing(path, container) from error
-    name = posixpath.basename(where.removesuffix("/.")) or "/"
+    status = _status(where, path, container)
+    target = ""
+    if stat.S_ISLNK(status.st_mode):
+        target = os.path.realpath(where)
+        if os.path.islink(target):
+            raise EngineError(f"evalSymlinksInScope: too many links in {path}")
+    name = posixpath.basename(path.rstrip("/")) or "/"
     return PathStat(name, status.st_size, go_mode(status.st_mode), status.st_mtime_ns, target)
+
+
+def _status(where: str, path: str, container: str) -> os.stat_result:
+    """What is at `where`. Raises NotFound, EngineError when the way there is no way."""
+    try:
+        return os.lstat(where)
+    except FileNotFoundError as error:
+        raise missing(path, container) from error
+    except OSError as error:
+        raise EngineError(f"lstat {path}: {(error.strerror or '').lower()}") from error
 
 
 def _info(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | None:
@@ -147,10 +157,18 @@ class _Packer:
     def __init__(self, write: Write, device: int | None) -> None:
         self._write = write
         self._device = device
+        self._first = ""
         self._links: dict[tuple[int, int], str] = {}
+
+    def _enters(self, path: str, status: os.stat_result) -> bool:
+        """Whether what is in a folder belongs to the tar: not the kernel's unless asked for."""
+        if self._device is not None:
+            return status.st_dev == self._device
+        return path == self._first or path not in _KERNEL
 
     def add(self, path: str, name: str) -> None:
         """`path` with everything below, as `name`."""
+        self._first = self._first or path
         try:
             status = os.lstat(path)
             info = _info(path, name, status)
@@ -168,7 +186,7 @@ class _Packer:
         self._write(_header(info))
         if info.isreg():
             _content(path, info.size, self._write)
-        if stat.S_ISDIR(status.st_mode) and self._device in (None, status.st_dev):
+        if stat.S_ISDIR(status.st_mode) and self._enters(path, status):
             for child in sorted(_names(path)):
                 self.add(posixpath.join(path, child), posixpath.join(name, child))
 
@@ -183,9 +201,9 @@ def _names(path: str) -> list[str]:
 def pack(path: str, container: str, write: Write) -> None:
     """Inside the root: the tar of `path`, as Docker names its entries. Raises NotFound."""
     where = locate(path)
-    if not os.path.lexists(where):
-        raise missing(path, container)
-    name = "." if where == "/" or where.endswith("/.") else posixpath.basename(where)
+    _status(where, path, container)
+    whole = where == "/" or path.endswith("/.")
+    name = "." if whole else posixpath.basename(where.removesuffix("/."))
     _Packer(write, None).add(where, name)
     write(bytes(2 * tarfile.BLOCKSIZE))
 

@@ -79,7 +79,8 @@ def _below(point: MountPoint, pin: str) -> Iterator[Mount]:
             yield Mount("bind", one.target, target, _bind_options(point, one.target))
 
 
-def _file_mounts(record: Record, folder: Path) -> Iterator[Mount]:
+def file_mounts(record: Record, folder: Path) -> Iterator[Mount]:
+    """The mounts of /etc/hosts and the like, where no mount of the user's stands there."""
     targets = {point.destination for point in record.mounts}
     options = ("rbind", "rprivate", *(("ro",) if record.host_config["ReadonlyRootfs"] else ()))
     for name in ("resolv.conf", "hostname", "hosts"):
@@ -95,7 +96,7 @@ def container_mounts(
     `network` is the folder of the container whose network it joins: /etc/hosts and the like are
     the same files for both, as with Docker.
     """
-    found = list(_file_mounts(record, network or folder))
+    found = list(file_mounts(record, network or folder))
     for number, point in enumerate(record.mounts):
         source = str(pin_of(folder, number)) if pinned(record, point) else point.source
         found.append(_point_mount(point, source))

@@ -11,17 +11,18 @@ from typing import TypeVar
 
 from engine.containers import archive, untar
 from engine.containers.archive import PathStat, Write
+from engine.containers.assemble import file_mounts
 from engine.containers.changes import own_changes
 from engine.containers.container import Container
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.paths import is_folder, make_in
-from engine.containers.record import Json, MountPoint
+from engine.containers.record import Json, MountPoint, Record
 from engine.containers.rootfs import Roots, open_source
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.views import views
 from engine.content import compression
-from engine.errors import EngineError, Forbidden
+from engine.errors import BadRequest, EngineError
 from engine.linux import confined, identity, trees, userns
 from engine.runtime import users
 
@@ -81,9 +82,16 @@ class Rooms:
                 if not bare:
                     for key, point in views(container.record):
                         self._roots.mount_view(key, point)
+                    _mount_files(container.record, self._files_of(container), root)
                     _mount_points(container.record.mounts, root)
 
             return await confined.run(enter, work)
+
+    def _files_of(self, container: Container) -> Path:
+        """The folder with /etc/hosts and the like: that of the container whose network it joins."""
+        mode = container.record.network_mode
+        other = self._store.find(mode.partition(":")[2]) if mode.startswith("container:") else None
+        return self._roots.folder((other or container).id)
 
     async def stat(self, reference: str, path: str) -> PathStat:
         """What is at `path`. Raises NotFound."""
@@ -136,19 +144,26 @@ class Rooms:
         keep_kinds: bool,
         copy_owner: bool,
     ) -> None:
-        """Extract a tar into the folder `path`. Raises NotFound, BadRequest, Forbidden."""
+        """Extract a tar into the folder `path`. Raises NotFound, BadRequest, EngineError."""
         container = self._store.get(reference)
-        if container.record.host_config["ReadonlyRootfs"]:
-            self._check_writable(container, path)
+        config = container.record.config
         feed = _Feed()
-        owner = await self._owner(container) if copy_owner else None
+        # without a user of its own the container gets what the tar says
+        owner = await self._owner(container) if copy_owner and config["User"] else None
 
         head = await _head(chunks)
         if compression.is_compressed(head):
             await asyncio.to_thread(compression.load)  # nothing can be imported inside
 
         def work() -> None:
-            untar.unpack(path, reference, feed.pieces(), keep_kinds=keep_kinds, owner=owner)
+            untar.unpack(
+                path,
+                reference,
+                feed.pieces(),
+                keep_kinds=keep_kinds,
+                owner=owner,
+                check=lambda where: _check_writable(container.record, where),
+            )
 
         async def pump() -> None:
             try:
@@ -180,14 +195,6 @@ class Rooms:
         )
         return who.uid, who.gid
 
-    def _check_writable(self, container: Container, path: str) -> None:
-        wanted = archive.locate(path).removesuffix("/.")
-        for point in container.record.mounts:
-            if wanted == point.destination or wanted.startswith(f"{point.destination}/"):
-                if point.writable:
-                    return
-        raise Forbidden("container rootfs is marked read-only")
-
 
 async def _head(chunks: AsyncIterator[bytes]) -> bytes:
     """Enough of the beginning to tell a compressed tar from a plain one."""
@@ -197,6 +204,30 @@ async def _head(chunks: AsyncIterator[bytes]) -> bytes:
         if len(head) >= compression.HEAD:
             break
     return head
+
+
+def _check_writable(record: Record, where: str) -> None:
+    """Raises BadRequest when what holds the path is read-only."""
+    above = [one for one in record.mounts if f"{where}/".startswith(f"{one.destination}/")]
+    if above:
+        if not max(above, key=lambda one: len(one.destination)).writable:
+            raise BadRequest("mounted volume is marked read-only")
+    elif record.host_config["ReadonlyRootfs"]:
+        raise BadRequest("container rootfs is marked read-only")
+
+
+def _mount_files(record: Record, folder: Path, root: Path) -> None:
+    """What the engine writes for the container, as its last run has left it."""
+    for one in file_mounts(record, folder):
+        source = os.open(one.source, os.O_PATH | os.O_CLOEXEC)
+        try:
+            target = make_in(root, one.target, folder=False)
+            try:
+                trees.bind(source, target)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
 
 
 def _mount_points(points: Sequence[MountPoint], root: Path) -> None:

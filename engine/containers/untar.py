@@ -9,11 +9,11 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from engine.containers.archive import missing
 from engine.content import compression
-from engine.errors import BadRequest, Forbidden
+from engine.errors import BadRequest, EngineError
 from engine.linux import identity
 from engine.linux.removal import remove_tree
 from engine.snapshots.body import set_xattrs, write_body
@@ -31,15 +31,20 @@ def unpack(
     *,
     keep_kinds: bool,
     owner: tuple[int, int] | None = None,
+    check: Callable[[str], None] = lambda where: None,
 ) -> None:
     """Inside the root: extract a tar (plain, gzip, bzip2, xz or zstd) into the folder `path`.
 
     `keep_kinds`: a folder is never replaced by something else, nor the other way round. `owner`
-    replaces the owners of the tar. Raises NotFound, BadRequest, Forbidden (read-only).
+    replaces the owners of the tar. `check` hears where the path leads, before anything is written.
+    Raises NotFound, BadRequest, EngineError.
     """
-    where = posixpath.normpath("/" + path)
-    if not os.path.lexists(where):
+    where = "/" + posixpath.normpath("/" + path).lstrip("/")
+    if not os.path.exists(where):
+        if os.path.islink(os.path.realpath(where)):
+            raise EngineError("EvalSymlinks: too many links")
         raise missing(path, container)
+    check(os.path.realpath(where))
     if not os.path.isdir(where):
         raise BadRequest("extraction point is not a directory")
     stream = compression.chunks(lambda _: next(pieces, b""))
@@ -49,8 +54,10 @@ def unpack(
         raise BadRequest(f"Error processing tar file: {error}") from error
     except OSError as error:
         if error.errno == errno.EROFS:
-            raise Forbidden("container rootfs is marked read-only") from error
-        raise
+            raise BadRequest("container rootfs is marked read-only") from error
+        shown = error.filename
+        name = os.fsdecode(shown) if isinstance(shown, str | bytes) else path
+        raise EngineError(f"{name}: {(error.strerror or '').lower()}") from error
     for _ in pieces:  # what follows the end of the archive
         continue
 
@@ -148,7 +155,7 @@ class _Unpacker:
         os.utime(target, ns=(mtime, mtime), follow_symlinks=False)
 
     def _clear(self, entry: Entry, target: bytes) -> None:
-        """Take away what has the name of an entry. Raises BadRequest where kinds are kept."""
+        """Take away what has the name of an entry. Raises EngineError where kinds are kept."""
         try:
             found = os.lstat(target)
         except FileNotFoundError:
@@ -156,8 +163,8 @@ class _Unpacker:
         folder = stat.S_ISDIR(found.st_mode)
         if self._keep_kinds and folder != (entry.type == b"5"):
             old, new = ("directory", "non-directory") if folder else ("non-directory", "directory")
-            shown = os.fsdecode(target)
-            raise BadRequest(f'cannot overwrite {old} "{shown}" with {new} "{self._shown}"')
+            shown = os.fsdecode(os.path.relpath(target, self._where))
+            raise EngineError(f'cannot overwrite {old} "{shown}" with {new} "{self._shown}"')
         if folder:
             remove_tree(target)
             self._forget(target)
