@@ -181,12 +181,20 @@ class Transport:
         """A failure in Go's words, which clients and people know."""
         proxy = self._proxy(origin)
         reached = Origin("http", proxy.host, proxy.port) if proxy else origin
+        folder = self._settings.certificates[0] / origin.authority
         reason = getattr(error, "verify_message", "")
         if reason:
             return (
                 f"tls: failed to verify certificate: x509: {reason}; put the registry's CA into "
-                f"{self._settings.certificates[0]}/{origin.authority}/ca.crt"
+                f"{folder}/ca.crt"
             )
+        alert = str(getattr(error, "reason", "") or "")
+        if alert in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+            return "http: server gave HTTP response to HTTPS client"
+        if "_ALERT_" in alert:
+            words = alert.partition("_ALERT_")[2].lower().replace("_", " ")
+            hint = f"; the registry wants a client certificate: put it into {folder}"
+            return f"remote error: tls: {words}" + (hint if "certificate" in words else "")
         cause = _dial(error, reached)
         return f"proxyconnect tcp: {cause}" if proxy and cause.startswith("dial") else cause
 

@@ -22,7 +22,8 @@ class Proxy:
         self.cut_after = 0  # bytes of a blob's body, once for each blob
         self.delay = 0.0  # seconds before each 64 KiB of a blob
         self.corrupt = False
-        self.refuse: list[int] = []  # statuses that the next requests for blobs get instead
+        self.refuse: list[int] = []  # statuses that the next requests get instead of the blob...
+        self.refuse_path = ""  # ...whose path holds this
         self.broken = threading.Event()  # a client closed its connection in mid blob
         self.cuts: set[str] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -72,7 +73,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
             proxy.requests.append((self.command, self.path, self.headers.get("Range", "")))
-            if proxy.refuse and self.command == "GET" and "/blobs/" in self.path:
+            if proxy.refuse and self.command == "GET" and proxy.refuse_path in self.path:
                 self._refuse(proxy.refuse.pop(0))
             else:
                 self._pass_on(body)

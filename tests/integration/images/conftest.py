@@ -43,18 +43,27 @@ class Registry:
 
 
 def start_registry(
-    extra: str = "", files: dict[str, bytes] | None = None, *, tls: bool = False
+    extra: str = "",
+    files: dict[str, bytes] | None = None,
+    *,
+    tls: bool = False,
+    clients: bool = False,
+    address: str = "127.0.0.1",
 ) -> Registry:
-    """Start a registry with more lines of configuration; `{folder}` stands for its folder."""
+    """Start a registry with more lines of configuration; `{folder}` stands for its folder.
+
+    tls: with the files `crt` and `key`; clients: of clients that the CA in `clients` signed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cvr-", dir="/var/tmp"))
     for name, content in (files or {}).items():
         (folder / name).write_bytes(content)
     port = free_port()
-    encryption = f", tls: {{certificate: {folder}/crt, key: {folder}/key}}" if tls else ""
+    asked = f", clientcas: [{folder}/clients]" if clients else ""
+    encryption = f", tls: {{certificate: {folder}/crt, key: {folder}/key{asked}}}" if tls else ""
     lines = [
         "version: 0.1",
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}",
-        f'http: {{addr: "127.0.0.1:{port}"{encryption}}}',
+        f'http: {{addr: "{address}:{port}"{encryption}}}',
         "log: {level: error}",
         extra.replace("{folder}", str(folder)),
     ]
@@ -66,8 +75,9 @@ def start_registry(
     )
     registry = Registry(folder, port, process)
     for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family) as probe:
+            if probe.connect_ex((address.strip("[]"), port)) == 0:
                 return registry
         time.sleep(0.05)
     registry.stop()
