@@ -29,7 +29,8 @@ class Order:
     """How to place. destination is absolute; a folder where it ends with `/`.
 
     owner: None keeps the source's. stamp: the time (ns) of folders that are made on the way.
-    alone: the image below isn't looked at (`--link`).
+    alone: the image below isn't looked at (`--link`). dressed: a destination that is made for a
+    folder's content gets its mode and owner (the classic builder makes a plain one).
     """
 
     destination: str
@@ -37,6 +38,7 @@ class Order:
     mode: Change | None = None
     stamp: int = 0
     alone: bool = False
+    dressed: bool = False
     word: str = "COPY"
 
 
@@ -50,6 +52,7 @@ class Placing:
         self._made: set[str] = set()
         self._times: dict[str, int] = {}
         self._links: dict[tuple[int, int], str] = {}
+        self._taken: set[tuple[int, int]] = set()
 
     def run(self, sources: Iterable[list[Item]]) -> None:
         """Place the items of each source. Raises BadRequest, OSError."""
@@ -135,7 +138,7 @@ class Placing:
             return  # the image's own root stays as it is
         existed = self._existing(path) is not None
         self._folder(path)
-        if existed and top:
+        if top and (existed or not self._order.dressed):
             return
         place = self._at(path)
         self._dress(item, place)
@@ -164,10 +167,11 @@ class Placing:
 
     def _copy_file(self, item: Item, source: str, place: str) -> None:
         status = item.status
-        if item.tree.given and status.st_nlink == 1 and self._keeps(item):
+        identity = (status.st_dev, status.st_ino)
+        if self._may_take(item, identity):
+            self._taken.add(identity)
             os.link(source, place)
             return
-        identity = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and identity in self._links:
             os.link(self._links[identity], place)
             return
@@ -181,9 +185,11 @@ class Placing:
         if status.st_nlink > 1:
             self._links[identity] = place
 
-    def _keeps(self, item: Item) -> bool:
-        """Whether the file has the owner and mode that it is to have."""
+    def _may_take(self, item: Item, identity: tuple[int, int]) -> bool:
+        """Whether the file itself may go to the layer: nobody else's, dressed as it is to be."""
         status = item.status
+        if not item.tree.given or status.st_nlink > 1 or identity in self._taken:
+            return False
         owner = self._owner(status)
         mode = stat.S_IMODE(status.st_mode)
         return (
@@ -203,6 +209,16 @@ class Placing:
         os.chmod(place, self._mode(item))
         _copy_attributes(item.tree.place(item.path), place)
         _set_time(place, item.status)
+
+
+def copy_tree(tree: Tree, source: str, target: Path) -> None:
+    """Copy what is in a folder of a tree into the empty folder `target`. Raises OSError."""
+    below = Tree(os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    try:
+        items = list(tree.items(source, None, None))
+        Placing(below, target, Order("/", alone=True)).run([items])
+    finally:
+        below.close()
 
 
 def _discard(place: str) -> None:

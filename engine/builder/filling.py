@@ -17,7 +17,8 @@ from engine.snapshots.store import Store as Snapshots
 class Filling:
     """Fills begun layers, whose files go to `diff`, over the layers of `chain`."""
 
-    def __init__(self, folders: Folders, snapshots: Snapshots) -> None:
+    def __init__(self, folders: Folders, snapshots: Snapshots, *, classic: bool) -> None:
+        self._classic = classic
         self._folders = folders
         self._snapshots = snapshots
 
@@ -36,6 +37,7 @@ class Filling:
                 mode=parse_mode(op.chmod) if op.chmod else None,
                 stamp=_newest(gathered),
                 alone=op.link,
+                dressed=not self._classic,
                 word=word(op),
             )
             plain = [

@@ -154,7 +154,7 @@ class Gathering:
                 if op.add and inside and op.unpack is not False and _is_archive(items):
                     found.archives.add(len(found.sources))
                 found.sources.append(items)
-        if not any(found.sources):
+        if not found.sources:
             raise CopyFailed(f"{word(op)} failed: no source files were specified")
 
 
@@ -205,8 +205,6 @@ def _with_parents(
 
 
 def _missing(op: CopyOp, source: str) -> CopyFailed:
-    if any(sign in source for sign in "*?["):
-        return CopyFailed(f"{word(op)} failed: no source files were specified")
     stat = f"stat {clean(source)}: file does not exist"
     if isinstance(op.source, ContextRef):
         return CopyFailed(

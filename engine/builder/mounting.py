@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from engine.builder.caches import Caches
-from engine.builder.copying import Order, Placing
+from engine.builder.copying import copy_tree
 from engine.builder.instructions import Mount as AskedMount
 from engine.builder.instructions import MountType
 from engine.builder.operations import MountOp
@@ -116,13 +116,10 @@ class Mounting:
         point.mkdir(exist_ok=True)
         with self._opened(point, source, writable=False) as root:
             found = Tree(_inside(root, op.mount.source))
-            below = Tree(os.open(fresh, _FOLDER))
             try:
-                items = list(found.items("", None, None))
-                Placing(below, fresh, Order("/", alone=True)).run([items])
+                copy_tree(found, "", fresh)
             finally:
                 found.close()
-                below.close()
         point.rmdir()
 
     @contextlib.contextmanager

@@ -28,6 +28,8 @@ class Request:
     """One build. dockerfile: its path in the context. remote: a URL or repository as context.
 
     args: build arguments, None where only a name was given. auth: credentials by registry.
+    classic: where the builders differ, as the classic one: what a RUN writes to a volume is lost,
+    and a folder's copy has a plain mode.
     """
 
     dockerfile: str = ""
@@ -42,6 +44,7 @@ class Request:
     pull: bool = False
     remove: bool = True
     quiet: bool = False
+    classic: bool = True
     run: RunSettings = field(default_factory=RunSettings)
     auth: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

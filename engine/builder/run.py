@@ -9,13 +9,15 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.builder.copying import copy_tree
 from engine.builder.failures import RunFailed
 from engine.builder.folders import Folders
-from engine.builder.mounting import Files, Mounting, Point
+from engine.builder.mounting import Files, Mounted, Mounting, Point
 from engine.builder.operations import RunOp
 from engine.builder.request import RunSettings
 from engine.builder.tree import Tree
@@ -46,12 +48,16 @@ Tell = Callable[[str, object], None]
 
 @dataclass(frozen=True)
 class RunStep:
-    """A RUN with what it stands on: chain ids, and the files of each of its mounts."""
+    """A RUN with what it stands on: chain ids, and the files of each of its mounts.
+
+    volumes: folders whose content is the step's own and is thrown away after it.
+    """
 
     op: RunOp
     chain: tuple[str, ...]
     files: tuple[Files | None, ...]
     settings: RunSettings
+    volumes: tuple[str, ...] = ()
 
 
 class Runner:
@@ -89,6 +95,7 @@ class Runner:
             mounted = await stack.enter_async_context(
                 self._mounting.prepared(place, step.op.mounts, step.files)
             )
+            await asyncio.to_thread(self._fill_volumes, place, step, mounted)
             wanted = [*_FIXED, *(mounted.points)]
             root = await stack.enter_async_context(self._root(step, place, folder, wanted))
             user = await asyncio.to_thread(_look_inside, root, step.op)
@@ -144,6 +151,24 @@ class Runner:
             yield root
         finally:
             await _finished(asyncio.to_thread, leave, stubs)
+
+    def _fill_volumes(self, place: Path, step: RunStep, mounted: Mounted) -> None:
+        """Folders for the volumes, with what the image has there."""
+        if not step.volumes:
+            return
+        view = Tree(self._folders.open_view(self._snapshots.view_of(step.chain, place)))
+        try:
+            for number, target in enumerate(step.volumes):
+                folder = place / f"v{number}"
+                folder.mkdir(mode=0o755)
+                found = view.status(view.resolve(target))
+                if found is not None and stat.S_ISDIR(found.st_mode):
+                    copy_tree(view, target, folder)
+                    os.chown(folder, found.st_uid, found.st_gid)
+                    folder.chmod(stat.S_IMODE(found.st_mode))
+                mounted.add(Mount("bind", str(folder), target, ("rbind", "rprivate")))
+        finally:
+            view.close()
 
     async def _open_network(self, id: str, step: RunStep) -> Sandbox:
         mode = step.op.network or step.settings.network

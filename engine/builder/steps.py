@@ -53,7 +53,7 @@ class Steps:
         self._request = request
         self._leases = leases
         self._gathering = gathering
-        self._filling = Filling(workshop.folders, workshop.snapshots)
+        self._filling = Filling(workshop.folders, workshop.snapshots, classic=request.classic)
         self._files_of = files_of
         self._epoch = epoch
         # images whose steps count as done before (`--cache-from`)
@@ -94,8 +94,10 @@ class Steps:
     ) -> State:
         files = tuple([await self._mount_files(mount) for mount in op.mounts])
         digest = await self._mounted_digest(op, files)
-        key = layer_key(state.top, op.key(), digest)
-        step = RunStep(op, state.chain, files, self._request.run)
+        # the classic builder mounts a volume there, which goes with the step
+        volumes = sorted(vertex.config.get("Volumes") or ()) if self._request.classic else []
+        key = layer_key(state.top, {**op.key(), "volumes": volumes}, digest)
+        step = RunStep(op, state.chain, files, self._request.run, tuple(volumes))
 
         async def fill(folder: Path, tell: Tell) -> None:
             await self._workshop.runner.run(step, folder, tell)
@@ -115,7 +117,8 @@ class Steps:
                 gathered = await self._gathering.gather(op, files, self._stamp(state))
                 digest = await asyncio.to_thread(_digest, gathered)
                 memory.keep(mark, digest)
-            key = layer_key(state.top, op.key(), digest)
+            classic = self._request.classic
+            key = layer_key(state.top, {**op.key(), "classic": classic}, digest)
 
             async def fill(folder: Path, tell: Tell) -> None:
                 nonlocal gathered

@@ -27,7 +27,7 @@ class Matcher(Protocol):
 
 
 class NoSource(Exception):
-    """Nothing is there by that name, or nothing that a pattern chooses; the text is the name."""
+    """Nothing is there by that name."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,13 @@ class Tree:
         return sorted(os.listdir(self.place(path)))
 
     def find(self, pattern: str) -> list[str]:
-        """Paths that a source means: itself, or all that match it. Raises NoSource."""
+        """Paths that a source means: itself, or all that match, maybe none. Raises NoSource."""
         path = clean(pattern)
-        if not _WILD.intersection(path):
-            if self.status(self.resolve(path)) is None:
-                raise NoSource(pattern)
-            return [path]
-        found = list(self._matches("", path.split("/")))
-        if not found:
+        if _WILD.intersection(path):
+            return list(self._matches("", path.split("/")))
+        if self.status(self.resolve(path)) is None:
             raise NoSource(pattern)
-        return found
+        return [path]
 
     def _matches(self, folder: str, parts: list[str]) -> Iterator[str]:
         from engine.builder.ignore import match

@@ -174,6 +174,27 @@ def test_given_files_become_the_layer_s_own(bench: Bench) -> None:
     assert os.stat(bench.layer / "a").st_ino == place.stat().st_ino
 
 
+def test_given_files_are_never_one_file_twice(bench: Bench) -> None:
+    bench.write("a")
+    (bench.source / "l").symlink_to("a")
+    tree = bench.tree(bench.source)
+    tree.given = True
+    Placing(bench.tree(bench.below), bench.layer, Order("/x/", owner=ME)).run(
+        [list(tree.items(name, None, None)) for name in ("a", "l")]
+    )
+    assert bench.files() == ["x/a", "x/l"]
+    assert os.stat(bench.layer / "x/a").st_ino != os.stat(bench.layer / "x/l").st_ino
+
+
+def test_a_new_destination_has_the_source_s_mode_only_if_asked(bench: Bench) -> None:
+    bench.write("d/a")
+    (bench.source / "d").chmod(0o700)
+    bench.copy(["d"], "/one")
+    bench.copy(["d"], "/two", dressed=True)
+    modes = [stat.S_IMODE(os.stat(bench.layer / name).st_mode) for name in ("one", "two")]
+    assert modes == [0o755, 0o700]
+
+
 def items(bench: Bench, path: str = "") -> list[Item]:
     return list(bench.tree(bench.source).items(path, None, None))
 
@@ -198,8 +219,9 @@ def test_patterns_choose_within_one_folder(bench: Bench) -> None:
     assert tree.find("*.txt") == ["a.txt", "b.txt"]
     assert tree.find("*/*.txt") == ["d/c.txt"]
     assert tree.find("d/[a-c]*") == ["d/c.txt"]
+    assert tree.find("*.none") == []
     with pytest.raises(NoSource):
-        tree.find("*.none")
+        tree.find("none")
 
 
 @pytest.mark.parametrize(
