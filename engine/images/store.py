@@ -274,7 +274,8 @@ class Store:
         try:
             self._check(image, Obstacle.HARD if force else Obstacle.HARD | Obstacle.SOFT)
         except EngineError as conflict:
-            if quiet and (self.catalogue.references(image.id) or getattr(conflict, "used", False)):
+            needed = self.catalogue.references(image.id) or self.catalogue.children(image.id)
+            if quiet and (needed or getattr(conflict, "used", False)):
                 return
             raise
         await self._untag(image, self.catalogue.references(image.id), removed)

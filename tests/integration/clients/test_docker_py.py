@@ -130,3 +130,20 @@ def test_a_failed_load_is_told_inside_the_answer(client: docker.DockerClient) ->
 
 def test_the_version_has_what_clients_read(client: docker.DockerClient) -> None:
     assert {"GoVersion", "Version", "Os", "Arch", "KernelVersion"} <= client.version().keys()
+
+
+def test_the_last_name_of_a_parent_can_be_taken(client: docker.DockerClient) -> None:
+    parent = client.images.get("busybox")
+    for name, below in (("line:old", "busybox"), ("line:new", "line:old")):
+        made = client.containers.create(below, ["true"])
+        made.commit("line", name.partition(":")[2], changes=f"LABEL of={name}")
+        made.remove()
+    client.images.remove("line:old")
+    with pytest.raises(NotFound):
+        client.images.get("line:old")
+    pruned = client.images.prune({"dangling": False, "label": "of=line:new"})
+    assert [step for step in pruned["ImagesDeleted"] if "Untagged" in step] == [
+        {"Untagged": "line:new"}
+    ]
+    assert len(pruned["ImagesDeleted"]) >= 3
+    assert client.images.get("busybox").id == parent.id
