@@ -44,8 +44,10 @@ def test_a_container_that_never_started_has_the_places(native_engine: NativeEngi
 def test_an_export_holds_nothing_that_is_mounted(
     native_engine: NativeEngine, tmp_path: Path, isolation: str
 ) -> None:
+    native_engine.folder.chmod(0o711)  # root inside is nobody outside, who has to pass
     secret = tmp_path / "secret"
     secret.write_text("of the host")
+    native_engine.docker("rm", "-fv", "ground", check=False)
     native_engine.docker(
         "run", "-d", "--name", "ground", "--security-opt", f"cove.isolation={isolation}",
         "-v", f"{secret}:/secret", "-v", "/data", "busybox",
