@@ -15,7 +15,7 @@ from engine.errors import EngineError, NotFound
 from engine.linux import identity
 from engine.values import dataclass
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 
 _KERNEL = frozenset({"/dev", "/proc", "/sys"})
 _GO_MODES = (

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-_LIMIT = 4 << 20
+_LIMIT = 1 << 20
 
 
 class Cancelled(Exception):
