@@ -145,10 +145,12 @@ class Steps:
     # ---- the cache ------------------------------------------------------------------------------
 
     async def _known(self, key: str, state: State, told: str) -> Entry | None:
-        """The result of a step that was done before, here or where a model image was built."""
-        found = self._find(key)
-        if found is not None:
-            return found
+        """The result of a step that was done before.
+
+        With `--cache-from` only the images named there count, as with dockerd.
+        """
+        if not self._request.cache_from:
+            return self._find(key)
         for image in self.models:
             entry = step_of(image, state, told, key)
             if entry is not None:

@@ -147,3 +147,20 @@ def test_the_last_name_of_a_parent_can_be_taken(client: docker.DockerClient) -> 
     ]
     assert len(pruned["ImagesDeleted"]) >= 3
     assert client.images.get("busybox").id == parent.id
+
+
+def test_only_the_images_of_cache_from_are_a_cache(client: docker.DockerClient) -> None:
+    text = b"FROM busybox\nENV FOO=bar\nRUN touch baz\nRUN touch bax\n"
+
+    def hits(tag: str, **options: object) -> int:
+        lines = client.api.build(fileobj=BytesIO(text), tag=tag, decode=True, rm=True, **options)
+        return sum("Using cache" in line.get("stream", "") for line in lines)
+
+    try:
+        hits("from:1")
+        assert hits("from:2", cache_from=["from:1"]) == 3
+        assert hits("from:2") == 3
+        assert hits("from:2", cache_from=["nosuchtag"]) == 0
+    finally:
+        for tag in ("from:1", "from:2"):
+            client.images.remove(tag, force=True)
