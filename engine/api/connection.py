@@ -177,6 +177,11 @@ class Connection(asyncio.Protocol):
 
     # --- stopping ---
 
+    @property
+    def idle(self) -> bool:
+        """Whether no whole request of it is being answered."""
+        return self._message is None
+
     def stop(self) -> None:
         """The engine stops: no further request; streams end, a short answer is still given."""
         self._stopped = True

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import socket
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,8 @@ class SocketError(EngineError):
 class Server:
     """Life: start, serve, stop. Closing twice is safe."""
 
-    def __init__(self, handle: Handle, product: str) -> None:
+    def __init__(self, handle: Handle, product: str, most: int = 0) -> None:
+        """`most` connections at a time; 0: as many as leave files to the rest of the engine."""
         self._handle = handle
         self._headers = ServerHeaders(
             {
@@ -35,7 +37,8 @@ class Server:
                 "Server": product,
             }
         )
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # the oldest first
+        self._most = most or most_connections()
         self._idle = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
@@ -70,15 +73,24 @@ class Server:
         return Connection(self._handle, self._headers, self._began, self._ended)
 
     def _began(self, connection: Connection) -> None:
-        self._connections.add(connection)
+        if len(self._connections) >= self._most:
+            self._make_room()
+        self._connections[connection] = None
         self._idle.clear()
         if self._server is None:  # accepted, but too late
             connection.stop()
 
     def _ended(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             self._idle.set()
+
+    def _make_room(self) -> None:
+        """Close the oldest connection that asks nothing; with none of those the oldest of all."""
+        oldest = next((one for one in self._connections if one.idle), None)
+        oldest = oldest or next(iter(self._connections))
+        del self._connections[oldest]
+        oldest.abort()
 
     def _unlink(self) -> None:
         # Another engine may have put its own socket there meanwhile.
@@ -86,6 +98,12 @@ class Server:
             with contextlib.suppress(OSError):
                 if os.stat(self._path).st_ino == self._inode:
                     self._path.unlink()
+
+
+def most_connections() -> int:
+    """Half of the files that this process may open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else max(16, soft // 2)
 
 
 def check_path(path: Path) -> None:

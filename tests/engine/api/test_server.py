@@ -56,3 +56,23 @@ async def test_mode_and_group(tmp_path):
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o660
     await server.stop()
     await server.stop()
+
+
+async def test_too_many_connections_cost_the_oldest_that_is_idle(scene):
+    server = Server(scene.server._handle, "x", most=3)
+    path = scene.path.with_name("few")
+    await server.start(path)
+    try:
+        busy, *idle = [await asyncio.open_unix_connection(path) for _ in range(3)]
+        busy[1].write(b"GET /stream?wait=1 HTTP/1.1\r\nHost: d\r\n\r\n")
+        assert (await busy[0].readline()).startswith(b"HTTP/1.1 200")
+        more = await asyncio.open_unix_connection(path)
+        more[1].write(b"GET /things/a HTTP/1.1\r\nHost: d\r\n\r\n")
+        assert (await more[0].readline()).startswith(b"HTTP/1.1 200")
+        assert await asyncio.wait_for(idle[0][0].read(), 2) == b""
+        idle[1][1].write(b"GET /things/a HTTP/1.1\r\nHost: d\r\n\r\n")
+        assert (await idle[1][0].readline()).startswith(b"HTTP/1.1 200")
+    finally:
+        await server.stop()
+        for _, writer in (busy, *idle, more):
+            writer.close()
