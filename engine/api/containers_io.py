@@ -76,6 +76,11 @@ def media_type(request: Request, *, terminal: bool) -> str:
     return RAW_MEDIA_TYPE if terminal or request.version < (1, 42) else MEDIA_TYPE
 
 
+def stream_type(request: Request, *, terminal: bool) -> str:
+    """As `media_type`, for a connection that's taken over: named only where an upgrade is asked."""
+    return media_type(request, terminal=terminal) if request.upgrade else RAW_MEDIA_TYPE
+
+
 def _stamp(time_ns: int) -> bytes:
     """Go's RFC 3339 with all nine digits, and a space."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
@@ -131,7 +136,7 @@ def _moment(query: Query, name: str) -> int:
     return parse_time(text) if text and text != "0" else 0
 
 
-def _size(query: Query) -> tuple[int, int]:
+def resize_words(query: Query) -> tuple[int, int]:
     numbers = []
     for name, word in (("h", "height"), ("w", "width")):
         value = query.get(name)
@@ -211,7 +216,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         keys = backend.check_attach(id, query.get("detachKeys"))
         terminal = backend.terminal(id)
         await request.read()
-        connection = await request.hijack(media_type(request, terminal=terminal))
+        connection = await request.hijack(stream_type(request, terminal=terminal))
         streams = [query.flag(name) for name in _STREAMS]
         await _carry(
             backend, request, AttachedClient(connection, framed=not terminal), streams, keys
@@ -228,7 +233,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         return None
 
     async def resize(request: Request) -> Answer:
-        height, width = _size(request.query)
+        height, width = resize_words(request.query)
         await backend.resize(request.params["id"], height, width)
         return Response(200)
 

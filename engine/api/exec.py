@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from engine.api.attached import AttachedClient
-from engine.api.containers_io import media_type
+from engine.api.containers_io import resize_words, stream_type
 from engine.api.fields import spelled
 from engine.api.http import Answer, Request, Response, Route, created, json_response
 from engine.errors import BadRequest, EngineError
@@ -28,9 +28,10 @@ def _console_size(body: Document) -> tuple[int, int] | None:
     size = body.get("ConsoleSize")
     if not size:
         return None
-    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size)):
+    if not (isinstance(size, list) and all(isinstance(n, int) and n >= 0 for n in size)):
         raise BadRequest("invalid ConsoleSize: it must be a height and a width")
-    return (size[0], size[1]) if all(size) else None
+    height, width = [*size, 0, 0][:2]
+    return (height, width) if height and width else None
 
 
 def routes(backend: Backend) -> Sequence[Route]:
@@ -51,7 +52,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         # What the client says here decides on frames, not what the exec was created with.
         terminal = bool(body.get("Tty"))
         # The head goes out before the program runs: docker-py loses output that comes with it.
-        connection = await request.hijack(media_type(request, terminal=terminal))
+        connection = await request.hijack(stream_type(request, terminal=terminal))
         client = AttachedClient(connection, framed=not terminal)
         try:
             await backend.start(id, console_size=size)
@@ -64,8 +65,8 @@ def routes(backend: Backend) -> Sequence[Route]:
         return None
 
     async def resize(request: Request) -> Answer:
-        query = request.query
-        await backend.resize(request.params["id"], query.integer("h", 0), query.integer("w", 0))
+        height, width = resize_words(request.query)
+        await backend.resize(request.params["id"], height, width)
         return Response(200)
 
     async def inspect(request: Request) -> Answer:

@@ -146,9 +146,15 @@ class Changer:
                 "Name": policy["Name"],
                 "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
             }
-        _check_together(host, asked)
+        warnings = limits.check(asked, self._settings.machine)
+        _check_together(container.id, host, asked)
+        for key, able in (
+            ("BlkioWeight", self._settings.machine.blkio_weight),
+            ("OomKillDisable", not self._settings.machine.cgroup_v2),
+        ):
+            if not able:
+                asked.pop(key, None)
         host.update(asked)
-        warnings = limits.check(host, self._settings.machine)
         if container.live and set(asked) - {"RestartPolicy"}:
             changed = limits.resources({**_NOTHING, **asked}, self._settings.machine)
             try:
@@ -251,24 +257,26 @@ class Changer:
 _NOTHING: dict[str, Any] = {"MemorySwappiness": None}
 
 
-def _check_together(host: Json, asked: Json) -> None:
-    """Rules about limits that change while others stay. Raises BadRequest."""
-    if asked.get("NanoCpus") and (host["CpuPeriod"] or host["CpuQuota"]):
-        raise BadRequest(
-            "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set"
-        )
-    if asked.get("CpuPeriod") and host["NanoCpus"]:
-        raise BadRequest(
-            "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set"
-        )
-    if asked.get("CpuQuota") and host["NanoCpus"]:
-        raise BadRequest(
-            "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"
-        )
+def _check_together(id: str, host: Json, asked: Json) -> None:
+    """Rules about limits that change while others stay. Raises Conflict."""
+    if refusal := _contradiction(host, asked):
+        raise Conflict(f"Cannot update container {id}: {refusal}")
+
+
+def _contradiction(host: Json, asked: Json) -> str:
+    """In dockerd's words; empty without one."""
+    for first, word, fixed, other in (
+        ("NanoCpus", "Nano CPUs", "CpuPeriod", "CPU Period"),
+        ("NanoCpus", "Nano CPUs", "CpuQuota", "CPU Quota"),
+        ("CpuPeriod", "CPU Period", "NanoCpus", "NanoCPUs"),
+        ("CpuQuota", "CPU Quota", "NanoCpus", "NanoCPUs"),
+    ):
+        if asked.get(first) and host[fixed]:
+            return f"Conflicting options: {word} cannot be updated as {other} has already been set"
     memory = asked.get("Memory") or 0
-    swap = asked.get("MemorySwap") or host["MemorySwap"]
-    if memory and swap > 0 and memory > swap:
-        raise BadRequest(
+    if memory and not asked.get("MemorySwap") and memory > host["MemorySwap"]:
+        return (
             "Memory limit should be smaller than already set memoryswap limit, "
             "update the memoryswap at the same time"
         )
+    return ""

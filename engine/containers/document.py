@@ -33,6 +33,12 @@ HOST_CONFIG = {
     _MAP: "LogConfig PortBindings RestartPolicy",
     _TEXTS: "StorageOpt Tmpfs Sysctls Annotations",
 }
+_EXEC = {
+    _TEXT: "User DetachKeys WorkingDir",
+    _TRUTH: "Privileged Tty AttachStdin AttachStdout AttachStderr",
+    _WORDS: "Env Cmd",
+    _LIST: "ConsoleSize",
+}
 _HEALTH = {_WORDS: "Test", _WHOLE: "Interval Timeout Retries StartPeriod StartInterval"}
 _RATE = {_TEXT: "Path", _WHOLE: "Rate"}
 # what is inside the maps, and the lists of maps, of a HostConfig
@@ -191,6 +197,14 @@ def check_config(document: Mapping[str, Any]) -> None:
         value is None or isinstance(value, dict) for value in endpoints.values()
     ):
         raise BadRequest("invalid JSON: NetworkingConfig.EndpointsConfig is not a map of maps")
+
+
+def check_exec(document: Mapping[str, Any]) -> None:
+    """Raises BadRequest when a field of an exec's document has the wrong JSON type."""
+    _check(document, _EXEC, "ExecOptions")
+    for value in document.get("ConsoleSize") or ():
+        if not _fits(value, _WHOLE) or value < 0:
+            raise _mismatch(value, "ExecOptions.ConsoleSize", "uint")
 
 
 def check_host_config(document: Mapping[str, Any], owner: str = ".HostConfig") -> None:

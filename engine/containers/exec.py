@@ -1,6 +1,7 @@
 """Exec sessions: a second process in a running container, from its creation to its exit code."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import time
@@ -11,13 +12,14 @@ from typing import Any
 from engine.containers.attach import AttachOptions, Client, carry
 from engine.containers.container import Container
 from engine.containers.detach import parse_keys
+from engine.containers.document import check_exec
 from engine.containers.names import new_id
 from engine.containers.neighbours import Neighbours, Settings
 from engine.containers.record import Json, Status
 from engine.containers.rootfs import Roots
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
-from engine.errors import BadRequest, Conflict, NotFound
+from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.linux import userns
 from engine.runtime import users
 from engine.runtime.bundle import RuntimeFailure
@@ -30,6 +32,7 @@ from engine.values import dataclass, field
 _KEPT_SECONDS = 300.0
 _PROBE_OUTPUT = 4096
 _START_SECONDS = 10.0
+_FAILED = "OCI runtime exec failed: exec failed: "
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ class ExecRequest:
     @classmethod
     def parse(cls, body: Json) -> "ExecRequest":
         """From the request's document. Raises BadRequest."""
-        command = body.get("Cmd")
-        args = [command] if isinstance(command, str) else list(command or [])
+        check_exec(body)
+        args = body.get("Cmd") or ()
         if not args:
             raise BadRequest("No exec command specified")
         size = body.get("ConsoleSize") or None
         return cls(
-            args=tuple(map(str, args)),
+            args=tuple(args),
             env=tuple(body.get("Env") or ()),
             user=body.get("User") or "",
             folder=body.get("WorkingDir") or "",
@@ -107,10 +110,6 @@ class Session:
         }
         if request.user:
             config["user"] = request.user
-        if request.folder:
-            config["workingDir"] = request.folder
-        if request.env:
-            config["env"] = list(request.env)
         return {
             "ID": self.id,
             "Running": self.live,
@@ -119,9 +118,10 @@ class Session:
             "OpenStdin": request.stdin,
             "OpenStderr": request.stderr,
             "OpenStdout": request.stdout,
-            "CanRemove": self.exit_code is not None,
+            "CanRemove": False,
             "ContainerID": self.container.id,
-            "DetachKeys": self.keys.decode("latin-1"),
+            # the bytes that the words stand for, as Go writes them into JSON
+            "DetachKeys": base64.b64encode(self.keys).decode() if request.keys else "",
             "Pid": self.pid,
         }
 
@@ -153,8 +153,11 @@ class Execs:
         """
         container = self._store.get(reference)
         request = ExecRequest.parse(body)
-        _require_running(container)
-        keys = parse_keys(request.keys)
+        _require_running(container, reference)
+        try:
+            keys = parse_keys(request.keys)
+        except BadRequest as error:
+            raise EngineError(f"Invalid escape keys ({request.keys}) provided") from error
         if request.user:
             await asyncio.to_thread(self._user, container, request)
         self._forget_old()
@@ -190,8 +193,8 @@ class Execs:
         session = self.get(id)
         if session.started:
             word = "is already running" if session.live else "has already run"
-            raise Conflict(f"Error: Exec command {id} {word}")
-        _require_running(session.container)
+            raise Conflict(f"exec command {id} {word}")
+        _require_running(session.container, session.container.id)
 
     async def _run(self, session: Session, console_size: tuple[int, int] | None) -> None:
         request = session.request
@@ -215,6 +218,7 @@ class Execs:
     def _process(self, session: Session, console_size: tuple[int, int] | None) -> dict[str, Any]:
         request = session.request
         running = session.container.require_live()
+        _check_process(request)
         # a container of an earlier engine was adopted without its document
         document = running.bundle.spec or json.loads(running.folder.config.read_text())
         user = self._user(session.container, request) if request.user else None
@@ -292,13 +296,14 @@ class Execs:
         return session.exit_code or 0, bytes(output)
 
     async def resize(self, id: str, height: int, width: int) -> None:
-        """Change the terminal's size. Raises Conflict when it doesn't run."""
+        """Change the terminal's size. Raises NotFound once it ended, EngineError before that."""
         session = self.get(id)
-        if session.started:  # clients resize as soon as they asked for the start
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(session.ready.wait(), _START_SECONDS)
+        try:  # clients resize as soon as they asked for the start
+            await asyncio.wait_for(session.ready.wait(), _START_SECONDS)
+        except TimeoutError as error:
+            raise EngineError("timeout waiting for exec session ready") from error
         if not session.live or session.running is None:
-            raise Conflict(f"exec {id} is not running")
+            raise NotFound(f"NotFound: process does not exist {id}: not found")
         await session.running.resize(height, width)
 
     async def kill_all(self, container: Container) -> None:
@@ -307,6 +312,15 @@ class Execs:
             if session.container is container and session.live and session.running:
                 with contextlib.suppress(OSError):
                     await session.running.kill(9)
+
+
+def _check_process(request: ExecRequest) -> None:
+    """Raises RuntimeFailure for what dockerd's runtime refuses and ours would take."""
+    if any(entry.startswith("=") for entry in request.env):
+        why = "unable to start container process: invalid environment variable: "
+        raise RuntimeFailure(f"{_FAILED}{why}name cannot be empty", 128)
+    if request.folder and not request.folder.startswith("/"):
+        raise RuntimeFailure(f"{_FAILED}Cwd must be an absolute path", 128)
 
 
 def _environment(request: ExecRequest) -> Sequence[str]:
@@ -326,14 +340,12 @@ async def _drain(session: Session) -> None:
         session.running.streams.close()
 
 
-def _require_running(container: Container) -> None:
+def _require_running(container: Container, reference: str) -> None:
     status = container.record.state.status
     if status is Status.PAUSED:
-        raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {reference} is paused, unpause the container before exec")
     if status is Status.RESTARTING:
-        raise Conflict(
-            f"container {container.id} is restarting, wait until the container is running"
-        )
+        raise Conflict(f"container {reference} is restarting, wait until the container is running")
     container.require_live()
 
 

@@ -159,7 +159,10 @@ class Lifecycle:
         async with container.lock:  # a start under way is stopped once it's through
             if not container.running_word:
                 raise NotModified("container is already stopped")
-        number = parse_signal(signal_name) if signal_name else 0
+        try:
+            number = parse_signal(signal_name) if signal_name else 0
+        except BadRequest as error:
+            raise BadRequest(f"cannot stop container: {reference}: {error.message}") from error
         await self._tasks.finish(
             self._stop(container, number, timeout), f"stop {container.id[:12]}"
         )
@@ -240,16 +243,21 @@ class Lifecycle:
         await self._tasks.finish(self._kill(container, number), f"kill {container.id[:12]}")
 
     async def _kill(self, container: Container, number: int) -> None:
+        state = container.record.state
         ends = number in (signal.SIGKILL, stop_signal(container.record.config))
         if ends:
-            container.record.state.manually_stopped = True
+            state.manually_stopped = True
             await self._store.save_state(container)
         ended = self.next_exit(container)
         await self._signal(container, number)
         if number == signal.SIGKILL:
             await self._end_or_complain(container, ended)
-        else:
-            container.exits.discard(ended)
+            return
+        container.exits.discard(ended)
+        hears = ends or not container.record.config.get("StopSignal")
+        if hears and state.status is Status.PAUSED:  # as with dockerd
+            with contextlib.suppress(EngineError):
+                await self.unpause(container.id)
 
     async def restart(
         self, reference: str, *, signal_name: str = "", timeout: int | None = None

@@ -14,6 +14,8 @@ def parse_signal(text: str) -> int:
         number = int(word)
         if 0 < number <= RTMAX:
             return number
+        if number:
+            raise BadRequest(f"the linux daemon does not support signal {number}")
         raise BadRequest(f"invalid signal: {text}")
     word = word.removeprefix("SIG")
     for base, start in (("RTMIN", RTMIN), ("RTMAX", RTMAX)):

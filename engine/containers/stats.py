@@ -15,13 +15,25 @@ _EMPTY_CPU: Json = {
 }
 
 
+_BLKIO = (
+    "io_service_bytes_recursive",
+    "io_serviced_recursive",
+    "io_queue_recursive",
+    "io_service_time_recursive",
+    "io_wait_time_recursive",
+    "io_merged_recursive",
+    "io_time_recursive",
+    "sectors_recursive",
+)
+
+
 def empty(container: Container) -> Json:
     """The statistics of a container that doesn't run."""
     return {
         "read": ZERO,
         "preread": ZERO,
         "pids_stats": {},
-        "blkio_stats": {},
+        "blkio_stats": dict.fromkeys(_BLKIO),
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": _EMPTY_CPU,

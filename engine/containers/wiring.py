@@ -31,7 +31,7 @@ from engine.containers.start import Starter
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.views import views
-from engine.errors import Conflict, NotFound
+from engine.errors import BadRequest, Conflict, NotFound
 from engine.filters import Filters
 from engine.linux.placement import spread_below
 from engine.runtime import top
@@ -278,14 +278,15 @@ class Containers:
         container = self.store.get(reference)
         status = container.record.state.status
         if status is Status.PAUSED:
-            raise Conflict(
-                f"container {container.id} is paused, unpause the container before attach"
-            )
+            raise Conflict(f"container {reference} is paused, unpause the container before attach")
         if status is Status.RESTARTING:
             raise Conflict(
-                f"container {container.id} is restarting, wait until the container is running"
+                f"container {reference} is restarting, wait until the container is running"
             )
-        return parse_keys(keys)
+        try:
+            return parse_keys(keys)
+        except BadRequest as error:
+            raise BadRequest(f"Invalid detach keys ({keys}) provided") from error
 
     async def attach(
         self,

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Callable
 
-from engine.errors import BadRequest
+from engine.errors import EngineError
 from engine.linux import cgroups
 from engine.runtime.stats import memory_total
 from engine.values import dataclass
@@ -169,7 +169,7 @@ _ALIASES = {
 
 
 def columns(ps_args: str) -> list[tuple[str, str]]:
-    """(column, title) for ps options. Raises BadRequest on what isn't understood."""
+    """(column, title) for ps options. Raises EngineError on what isn't understood."""
     words = shlex.split(ps_args)
     chosen: list[str] = []
     base = _PLAIN
@@ -182,7 +182,7 @@ def columns(ps_args: str) -> list[tuple[str, str]]:
         elif word.startswith("--format"):
             chosen.append(word.partition("=")[2] or (words.pop(0) if words else ""))
         elif not set(letters) <= set("aAdefglLrTtuxwH") or word.startswith("--"):
-            raise BadRequest(f'ps: unsupported option "{word}"; -o COLUMN,... is understood')
+            raise EngineError(f'ps: unsupported option "{word}"; -o COLUMN,... is understood')
         elif "u" in letters:
             base = _USER
         elif "f" in letters:
@@ -196,17 +196,17 @@ def columns(ps_args: str) -> list[tuple[str, str]]:
         if not name:
             continue
         if name not in _COLUMNS:
-            raise BadRequest(f'ps: error: unknown user-defined format specifier "{name}"')
+            raise EngineError(f'ps: error: unknown user-defined format specifier "{name}"')
         # -o uid is the number, though -f shows names under that title
         name = "uidn" if chosen and name == "uid" else name
         found.append((name, title if equals else _COLUMNS[name][0]))
     if "pid" not in [name for name, _ in found]:
-        raise BadRequest("Couldn't find PID field in ps output")
+        raise EngineError("Couldn't find PID field in ps output")
     return found
 
 
 async def top(pid: int, ps_args: str = "-ef") -> tuple[list[str], list[list[str]]]:
-    """Titles and rows of every process in the cgroup of `pid`. BadRequest on unknown options."""
+    """Titles and rows of every process in the cgroup of `pid`. EngineError on unknown options."""
     wanted = columns(ps_args or "-ef")
     return await asyncio.to_thread(_top, pid, wanted)
 

@@ -220,6 +220,22 @@ async def test_update_changes_limits_and_policy(world: Any) -> None:
     assert world.containers.store.get(id).record.restart_policy == "always"
     with pytest.raises(BadRequest, match="Minimum memory limit"):
         await world.containers.update(id, {"Memory": 1000})
+    with pytest.raises(Conflict, match=f"Cannot update container {id}: Memory limit should be"):
+        await world.containers.update(id, {"Memory": 65 << 20})
+
+
+async def test_an_update_speaks_of_what_it_changes_alone(world: Any) -> None:
+    id = await world.started(HostConfig={"OomKillDisable": True, "NanoCpus": 10**8})
+    assert await world.containers.update(id, {"CpuShares": 5}) == []
+    with pytest.raises(Conflict, match="CPU Quota cannot be updated as NanoCPUs has already"):
+        await world.containers.update(id, {"CpuQuota": 5000})
+
+
+async def test_a_signal_wakes_a_paused_container(world: Any) -> None:
+    id = await world.started()
+    await world.containers.pause(id)
+    await world.containers.kill(id, "USR1")
+    assert world.state(id).status == "running"
 
 
 async def test_an_update_tells_what_it_cannot_change(world: Any) -> None:

@@ -128,9 +128,11 @@ def test_signals(text: str, number: int) -> None:
 
 
 def test_signals_that_are_none() -> None:
-    for text in ("FOO", "99", "RTMIN+99", "-1"):
+    for text in ("FOO", "0", "RTMIN+99", "-1"):
         with pytest.raises(BadRequest, match="invalid signal"):
             parse_signal(text)
+    with pytest.raises(BadRequest, match="the linux daemon does not support signal 99"):
+        parse_signal("99")
     assert stop_signal({"StopSignal": "SIGINT"}) == 2 and stop_signal({}) == 15
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from engine.errors import BadRequest
+from engine.errors import EngineError
 from engine.runtime import top
 
 
@@ -28,7 +28,7 @@ def test_common_options():
     ],
 )
 def test_refused(arguments, message):
-    with pytest.raises(BadRequest, match=message):
+    with pytest.raises(EngineError, match=message):
         top.columns(arguments)
 
 
