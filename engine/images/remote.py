@@ -1,6 +1,7 @@
 """Questions to a registry that change nothing here: a login, a descriptor, a search."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,8 +13,8 @@ from engine.images.reference import DEFAULT_DOMAIN, Reference
 from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client
-from engine.registry.endpoints import Endpoint, own_endpoint
-from engine.registry.errors import RegistryError, pull_error
+from engine.registry.endpoints import Endpoint, endpoints, own_endpoint
+from engine.registry.errors import RegistryError, Unreachable, pull_error
 from engine.registry.platforms import Platform
 
 if TYPE_CHECKING:
@@ -53,14 +54,26 @@ async def login(store: "Store", wire: Mapping[str, Any]) -> str:
 async def describe(
     store: "Store", name: str, auth: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Platform]]:
-    """Descriptor (mediaType, digest, size) and platforms of an image at its registry."""
+    """Descriptor (mediaType, digest, size) and platforms of an image at its registry.
+
+    Docker Hub's mirrors are asked before it, without credentials, as for a pull.
+    """
     reference = Reference.parse(name).with_default_tag()
-    endpoint = own_endpoint(reference.domain, store.registries)
-    client = Client(endpoint, reference.path, store.registries, Credentials.of(auth))
+    *mirrors, own = endpoints(reference.domain, store.registries)
+    for mirror in mirrors:
+        with contextlib.suppress(RegistryError, Unreachable, NotFound):
+            return await _describe_at(store, mirror, reference, {})
     try:
-        return await _ask(client, lambda: _describe(client, reference))
+        return await _describe_at(store, own, reference, auth)
     except RegistryError as error:
         raise pull_error(error, reference.familiar, reference.familiar_name) from error
+
+
+async def _describe_at(
+    store: "Store", endpoint: Endpoint, reference: Reference, auth: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Platform]]:
+    client = Client(endpoint, reference.path, store.registries, Credentials.of(auth))
+    return await _ask(client, lambda: _describe(client, reference))
 
 
 def _describe(client: Client, reference: Reference) -> tuple[dict[str, Any], list[Platform]]:

@@ -116,6 +116,12 @@ def test_a_mirror_stands_in_front_of_the_hub(ways: Ways, registry: Registry) -> 
     assert "1: Pulling from library/mirrored" in out
     assert "Status: Downloaded newer image for mirrored:1" in out
     assert any("/v2/library/mirrored/manifests/1" in path for _, path, _ in ways.mirror.requests)
+    client = ways.engine.client()
+    try:
+        asked = client.images.get_registry_data("mirrored:1")
+    finally:
+        client.close()
+    assert f"mirrored@{asked.id}" in ways.engine.docker("inspect", "mirrored:1").stdout
     assert "mirrored@sha256:" in ways.engine.docker("inspect", "mirrored:1").stdout
     missing = ways.engine.docker("pull", "mirrored:2", check=False)
     assert missing.returncode == 1
