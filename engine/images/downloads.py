@@ -68,11 +68,10 @@ class Download:
     def interrupt(self) -> None:
         """Stop fetching now, even where the registry has fallen silent."""
         self.stop.set()
-        response = self.response
-        connection = getattr(response, "connection", None)
-        if connection is not None and connection.sock is not None:
+        used = getattr(self.response, "socket", None)
+        if used is not None:
             with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                used.shutdown(socket.SHUT_RDWR)
 
     def tell(self, status: str, current: int | None = None) -> None:
         """A progress line for everyone."""

@@ -16,6 +16,7 @@ from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client
 from engine.registry.endpoints import own_endpoint
+from engine.values import replace
 
 if TYPE_CHECKING:
     from engine.images.store import Store
@@ -73,8 +74,8 @@ async def _push_one(store: "Store", upload: Upload, reference: Reference, image:
     blobs = [layer.blob for layer in image.layers]
     with store.leases.hold([image.id, *blobs]):
         layers = {layer.diff_id: layer for layer in reversed(image.layers)}
-        await _push_layers(store, upload, layers.values(), reference)
-        image = store.catalogue.get(image.id) or image
+        sent = await _push_layers(store, upload, layers.values(), reference)
+        image = replace(image, layers=tuple(sent[layer.diff_id] for layer in image.layers))
         config = image.config_text.encode()
         manifest, media_type = _manifest(image, len(config))
         await asyncio.to_thread(
@@ -97,14 +98,15 @@ async def _push_one(store: "Store", upload: Upload, reference: Reference, image:
 
 async def _push_layers(
     store: "Store", upload: Upload, layers: Iterable[Layer], reference: Reference
-) -> None:
+) -> dict[str, Layer]:
+    """Side by side; the layers as they stand in the registry, by diff_id."""
     slots = asyncio.Semaphore(store.registries.uploads)
     tasks = [
         asyncio.ensure_future(push_layer(store, upload, layer, reference, slots))
         for layer in layers
     ]
     try:
-        await asyncio.gather(*tasks)
+        return {layer.diff_id: layer for layer in await asyncio.gather(*tasks)}
     except BaseException:
         upload.cancelled = True
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import times
 from engine.content.digest import chain_ids
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _META = "image-store"
+T = TypeVar("T")
 
 Users = Callable[[str], Sequence[tuple[str, bool]]]
 
@@ -73,7 +74,7 @@ class Store:
         self._database = database
         self._welcome = welcome
         self._downloads: Downloads | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         snapshots.released = self._release
 
     @property
@@ -364,7 +365,7 @@ class Store:
 
     def collect_soon(self, chain: Sequence[str], blobs: Sequence[str]) -> None:
         """After a failed operation has let go: delete what of these nobody needs."""
-        self._behind(self._collect(chain, blobs))
+        self.behind(self._collect(chain, blobs))
 
     def sync_soon(self) -> None:
         """Bring new layers to the disk behind the answer."""
@@ -375,12 +376,14 @@ class Store:
             except OSError as error:
                 _log.error("layers can't be synced to disk: %s", error)
 
-        self._behind(sync())
+        self.behind(sync())
 
-    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+    def behind(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run `work` behind the answers; the engine's end waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _load_welcome(self, archive: Path) -> None:
         from engine.images.load import load_file

@@ -5,8 +5,10 @@ smaller blob from then on. A pulled layer goes out byte by byte as it came.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from engine.content.store import Blob, Ingest
 from engine.images.downloads import bar
@@ -17,11 +19,12 @@ from engine.images.streams import Cancelled, Progress
 from engine.registry import media
 from engine.registry.client import Client
 from engine.registry.errors import RegistryError
-from engine.values import dataclass
+from engine.values import dataclass, replace
 
 if TYPE_CHECKING:
     from engine.images.store import Store
 
+_log = logging.getLogger(__name__)
 _CHUNK = 1 << 18
 _READ = 1 << 20
 _STEP = 1 << 21  # bytes between two progress lines
@@ -46,16 +49,21 @@ class Upload:
 
 async def push_layer(
     store: "Store", upload: Upload, layer: Layer, reference: Reference, slots: asyncio.Semaphore
-) -> None:
-    """Bring one layer to the registry. Raises RegistryError, Unreachable, OSError, Cancelled."""
+) -> Layer:
+    """Bring one layer to the registry, and say what blob it is there.
+
+    Raises RegistryError, Unreachable, OSError, Cancelled.
+    """
     if slots.locked():
         upload.progress.emit(status="Waiting", progressDetail={}, id=short(layer.diff_id))
     async with slots:
         if layer.media_type in PLAIN:
-            await _send_packing(store, upload, layer)
-        else:
-            sources = _sources(store, layer, reference)
-            await asyncio.to_thread(_send, store, upload, layer, sources)
+            layer = await _kept(store, layer)
+        if layer.media_type in PLAIN:
+            return await _send_packing(store, upload, layer)
+        sources = _sources(store, layer, reference)
+        await asyncio.to_thread(_send, store, upload, layer, sources)
+        return layer
 
 
 def _sources(store: "Store", layer: Layer, reference: Reference) -> list[str]:
@@ -117,8 +125,18 @@ def _tell(upload: Upload, identity: str, sent: int, total: int) -> None:
 # ---- plain layers -----------------------------------------------------------------------------
 
 
-async def _send_packing(store: "Store", upload: Upload, layer: Layer) -> None:
-    """Send a plain layer while it is compressed, and keep what came out."""
+# what is being written down behind an answer, by store and diff_id
+_keeping: "WeakKeyDictionary[Store, dict[str, asyncio.Task[Layer]]]" = WeakKeyDictionary()
+
+
+async def _kept(store: "Store", layer: Layer) -> Layer:
+    """The layer as it stands when the keeping of its compressed blob has ended."""
+    task = _keeping.get(store, {}).get(layer.diff_id)
+    return layer if task is None else await asyncio.shield(task)
+
+
+async def _send_packing(store: "Store", upload: Upload, layer: Layer) -> Layer:
+    """Send a plain layer while it is compressed; what came out is kept behind the answer."""
     ingest = store.content.ingest()
     packing = asyncio.ensure_future(
         store.assembler.run(lambda: _pack(store, upload, layer, ingest))
@@ -126,22 +144,38 @@ async def _send_packing(store: "Store", upload: Upload, layer: Layer) -> None:
     try:
         await asyncio.to_thread(_send_growing, upload, layer, ingest)
         await packing
-        blob = await asyncio.to_thread(ingest.commit)
     except BaseException:
         upload.cancelled = True
         await asyncio.gather(packing, return_exceptions=True)
+        ingest.abort()
+        ingest.close()
         raise
+    tasks = _keeping.setdefault(store, {})
+    tasks[layer.diff_id] = store.behind(_keep(store, layer, ingest))
+    tasks[layer.diff_id].add_done_callback(lambda _: tasks.pop(layer.diff_id, None))
+    return _packed(layer, Blob(ingest.digest, ingest.size))
+
+
+def _packed(layer: Layer, blob: Blob) -> Layer:
+    return replace(layer, blob=blob.digest, media_type=media.DOCKER_LAYER, blob_size=blob.size)
+
+
+async def _keep(store: "Store", layer: Layer, ingest: Ingest) -> Layer:
+    """Let the layer's images stand on the compressed blob; on a failure they stay as they are."""
+    try:
+        with store.leases.hold([ingest.digest]):
+            blob = await asyncio.to_thread(ingest.commit)
+            await store.catalogue.replace_blob(
+                layer.diff_id, blob.digest, media.DOCKER_LAYER, blob.size
+            )
+    except OSError as error:
+        _log.warning("layer %s stays as it is: %s", layer.diff_id, error)
+        return layer
     finally:
         ingest.abort()
         ingest.close()
-    await _keep(store, layer, blob)
-
-
-async def _keep(store: "Store", layer: Layer, blob: Blob) -> None:
-    with store.leases.hold([blob.digest]):
-        await store.catalogue.replace_blob(
-            layer.diff_id, blob.digest, media.DOCKER_LAYER, blob.size
-        )
+    store.collect_soon((), [layer.blob])
+    return _packed(layer, blob)
 
 
 def _pack(store: "Store", upload: Upload, layer: Layer, ingest: Ingest) -> None:

@@ -93,6 +93,7 @@ class Transport:
             try:
                 if not reused:
                     self._open(connection, origin)
+                used = connection.sock  # the connection forgets it when it will be closed
                 response = _exchange(connection, method, url, headers, body)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
@@ -102,6 +103,7 @@ class Transport:
                     f'{method.title()} "{shown(url)}": {self._cause(error, origin)}'
                 ) from error
             response.origin = origin  # type: ignore[attr-defined]
+            response.socket = used  # type: ignore[attr-defined]
             response.connection = connection  # type: ignore[attr-defined]
             return response
         raise AssertionError("the second round returns or raises")
