@@ -164,11 +164,19 @@ def history(image: Image, parents: Sequence[Image] = ()) -> list[Document]:
         layer = None if step.get("empty_layer") else next(layers, None)
         documents.append(_step(step, layer.size if layer else 0))
     documents += [_step({}, layer.size) for layer in layers]
+    for made in (image, *parents):
+        # a parent is the step that its own history ends with
+        if 0 < (step := _steps(made)) <= len(documents):
+            documents[step - 1] |= {"Id": made.id, "Tags": list(made.references) or None}
     documents.reverse()
-    for document, made in zip(documents, (image, *parents), strict=False):
-        document["Id"] = made.id
-        document["Tags"] = list(made.references) or None
     return documents
+
+
+def _steps(image: Image) -> int:
+    """How many steps an image's history shows: those that it tells, and layers without one."""
+    told = image.config.get("history") or ()
+    layers = sum(not step.get("empty_layer") for step in told)
+    return len(told) + max(len(image.layers) - layers, 0)
 
 
 def _step(step: Mapping[str, Any], size: int) -> Document:

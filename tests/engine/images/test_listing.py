@@ -146,9 +146,14 @@ def test_history_gives_sizes_to_steps_with_layers() -> None:
     ]
     assert found[0]["Id"] == made.id and found[0]["Tags"] == ["app:1"]
     assert found[1]["Id"] == "<missing>" and found[1]["Comment"] == "note"
+    found = history(made, [image(5, [5], ["step:2"], history=steps[:2]), IMAGES[0]])
+    assert [each["Tags"] for each in found] == [
+        ["app:1"],
+        ["step:2"],
+        ["busybox:latest", "busybox:1"],
+    ]
     found = history(made, IMAGES[:1])
-    assert (found[1]["Id"], found[1]["Tags"]) == (IMAGES[0].id, ["busybox:latest", "busybox:1"])
-    assert (found[2]["Id"], found[2]["Tags"]) == ("<missing>", None)
+    assert [each["Id"] for each in found] == [made.id, "<missing>", IMAGES[0].id]
 
 
 def test_times() -> None:
