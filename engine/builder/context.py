@@ -80,6 +80,9 @@ def unpack(read: compression.Read, root: Path) -> Context:
         raise BadRequest(f"Error processing tar file: {error}") from error
     finally:
         unpacker.close()
+    if not reader.rooted:
+        # the folder itself is as old as what it holds: equal contexts stay equal
+        os.utime(root, ns=(reader.newest, reader.newest))
     return Context(root, reader.digests, unpacker.size)
 
 
@@ -98,6 +101,8 @@ class Members:
         self._plain = True
         self._unsure = False
         self.digests: dict[str, str] = {}
+        self.rooted = False
+        self.newest = 0
 
     def __iter__(self) -> Iterator[Entry]:
         for entry in self._reader:
@@ -110,6 +115,8 @@ class Members:
                 self._move(entry)
             self._name = os.fsdecode(b"/".join(parts))
             self.digests.pop(self._name, None)
+            self.rooted = self.rooted or not self._name
+            self.newest = max(self.newest, entry.mtime)
             if entry.type == b"2":
                 self._links.add(self._name)
             self._plain = entry.holes is None

@@ -178,6 +178,9 @@ def _chosen(tree: Tree, op: CopyOp, source: str, excludes: Matcher | None) -> It
         paths = tree.find(source.replace("/./", "/") if op.parents else source)
     except NoSource as error:
         raise _missing(op, source) from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CopyFailed(f"{word(op)} failed: {source}: {why}") from error
     for path in paths:
         if op.parents:
             kept = clean(source.partition("/./")[2]) if "/./" in source else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -139,6 +140,9 @@ class Builder:
                 f"no space left on device: {space.free >> 20} MiB of {space.total >> 20} MiB are "
                 "free; remove what isn't needed (docker system prune) or make the disk larger"
             )
+        if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+            name = re.sub(r"^/proc/self/fd/\d+", "", error.filename)
+            return EngineError(f"{name}: {error.strerror.lower()}")
         return error
 
     def usage(self) -> Sequence[dict[str, Any]]:
