@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from uuid import uuid4
 
 import pytest
 
+from engine.networks.identity import Identity
 from tests.support.native import NativeEngine, new_engine
 
 pytestmark = pytest.mark.root
@@ -78,6 +80,8 @@ class Client:
     engine: NativeEngine
     number: int
     kept: dict[str, str] = field(default_factory=dict)  # id: its name, as acknowledged
+    codes: dict[str, int] = field(default_factory=dict)  # id: how it ends
+    acts: Counter[str] = field(default_factory=Counter)  # what was answered
     removed: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)  # a removal or rename without an answer
     complaints: list[str] = field(default_factory=list)
@@ -93,6 +97,8 @@ class Client:
         status, text = ask(self.engine, method, path, body)
         if status not in expected:
             self.complaints.append(f"{method} {path}: {status} {text[:300]!r}")
+        act = path.partition("?")[0].rpartition("/")[2]
+        self.acts["remove" if method == "DELETE" else act] += 1
         return json.loads(text) if text.startswith(b"{") else text
 
     def work(self, ending: threading.Event) -> None:
@@ -110,6 +116,7 @@ class Client:
         config = {"Image": "busybox", "Cmd": ["sh", "-c", script]}
         id = self.do("POST", f"/containers/create?name={name}", 201, body=config)["Id"]
         self.kept[id] = name
+        self.codes[id] = code
         self._started(id)
         self._exec(id)
         self._renamed(id)
@@ -200,8 +207,8 @@ def streams(data: bytes) -> tuple[bytes, bytes]:
 
 @pytest.mark.timeout(60 + KILLS * 8)
 def test_kills_under_load(engine: NativeEngine) -> None:
-    engine.docker("run", "-d", "--name", "steady", "busybox", "sh", "-c", LINES)
-    steady = json.loads(engine.docker("inspect", "steady").stdout)[0]
+    witnesses = start_witnesses(engine)
+    mounts = own_mounts(engine)
     ending = threading.Event()
     clients = [Client(engine, number) for number in range(CLIENTS)]
     threads = [threading.Thread(target=client.work, args=(ending,)) for client in clients]
@@ -217,32 +224,79 @@ def test_kills_under_load(engine: NativeEngine) -> None:
         for thread in threads:
             thread.join(40)
     rounds = sum(client.rounds for client in clients)
-    print(f"{KILLS} kills, {rounds} whole rounds of {CLIENTS} clients")
+    acts = sum((client.acts for client in clients), Counter[str]())
+    print(f"{KILLS} kills, {rounds} whole rounds of {CLIENTS} clients; answered: {dict(acts)}")
     complaints = [complaint for client in clients for complaint in client.complaints]
     assert not complaints, "\n".join(complaints)
     assert rounds > KILLS // 4
-    check_promises(engine, clients, steady)
+    check_promises(engine, clients)
+    check_witnesses(engine, witnesses)
     # an exec dies with its engine: a container that wasn't told to end runs on
     running = set(engine.docker("ps", "-q", "--no-trunc").stdout.split())
-    assert steady["Id"] in running
+    assert {one["Id"] for one in witnesses} <= running
     check_nothing_leaked(engine, clients, running)
+    assert own_mounts(engine) == mounts
+    checked = check_states(engine, clients, running)
     ids = engine.docker("ps", "-aq").stdout.split()
     engine.docker("rm", "-f", *ids)
     check_nothing_leaked(engine, clients, set())
+    removed = sum(len(client.removed) for client in clients)
+    print(f"{removed} removals stayed, {checked} of what was kept ran again to the right code")
 
 
-def check_promises(engine: NativeEngine, clients: list[Client], steady: Any) -> None:
-    """Records are as acknowledged; what ran all the time still does, its log has no hole."""
+def start_witnesses(engine: NativeEngine) -> list[Any]:
+    """Containers that run from before the first kill to after the last, as inspected."""
+    run = ("run", "-d", "--name")
+    engine.docker(*run, "steady", "busybox", "sh", "-c", LINES)
+    engine.docker(*run, "ever", "--restart", "always", "busybox", "sh", "-c", LINES)
+    engine.docker(*run, "alone", "--network", "none", "-v", "/kept", "busybox", "sh", "-c", LINES)
+    engine.docker(*run, "frozen", "busybox", "sleep", "100000")
+    engine.docker("pause", "frozen")
+    names = ("steady", "ever", "alone", "frozen")
+    found: list[Any] = json.loads(engine.docker("inspect", *names).stdout)
+    return found
+
+
+def check_witnesses(engine: NativeEngine, before: list[Any]) -> None:
+    """What ran all the time still does, with the same process; its log has no hole."""
+    for one in before:
+        now = json.loads(engine.docker("inspect", one["Id"]).stdout)[0]
+        for key in ("Status", "Running", "Paused", "Pid", "StartedAt"):
+            assert now["State"][key] == one["State"][key]
+        assert now["RestartCount"] == 0 and now["Mounts"] == one["Mounts"]
+        lines = [int(line) for line in engine.docker("logs", one["Id"]).stdout.split()]
+        assert lines == list(range(1, len(lines) + 1))
+        assert len(lines) > 50 or one["State"]["Paused"]
+
+
+def check_states(engine: NativeEngine, clients: list[Client], running: set[str]) -> int:
+    """Each record has the files that it needs: it can be started, and ends as it should."""
+    codes = {id: code for client in clients for id, code in client.codes.items()}
+    kept = set(engine.docker("ps", "-aq", "--no-trunc").stdout.split()) - running
+    for id in kept:
+        engine.docker("start", id)
+    for id in kept:
+        # one whose exec was never heard waits for it
+        engine.docker("exec", id, "touch", "/go", check=False)
+        code = int(engine.docker("wait", id).stdout)
+        assert code == codes.get(id, code)
+    return len(kept)
+
+
+def own_mounts(engine: NativeEngine) -> set[str]:
+    """What is mounted below the engine's root in the namespace of everybody."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {word for word in (line.split()[4] for line in lines) if str(engine.root) in word}
+
+
+def check_promises(engine: NativeEngine, clients: list[Client]) -> None:
+    """Records are as acknowledged, removals too."""
     rows = engine.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}}").stdout
     names = dict(row.split() for row in rows.splitlines())
     for client in clients:
         assert not client.removed & set(names)
         for id, name in client.kept.items():
             assert id in names and name in (names[id], "")
-    now = json.loads(engine.docker("inspect", "steady").stdout)[0]
-    assert now["State"]["Running"] and now["State"]["Pid"] == steady["State"]["Pid"]
-    lines = [int(line) for line in engine.docker("logs", "steady").stdout.split()]
-    assert lines == list(range(1, len(lines) + 1)) and len(lines) > 50
 
 
 def check_nothing_leaked(engine: NativeEngine, clients: list[Client], live: set[str]) -> None:
@@ -257,8 +311,13 @@ def check_nothing_leaked(engine: NativeEngine, clients: list[Client], live: set[
     soon(lambda: mounted(engine), live)
     soon(lambda: ids_of(engine.root / "run/netns"), live)
     soon(lambda: ids_of(engine.root / "run/bundles"), live)
-    soon(lambda: len(os.listdir(f"/sys/class/net/{port}/brif")), len(live))
+    soon(lambda: ids_of(engine.root / "run/state"), live)
     soon(lambda: cgroups_of(seen), live)
+    wired = json.loads(bridge)[0]["Containers"]
+    soon(lambda: set(os.listdir(f"/sys/class/net/{port}/brif")), interfaces(engine))
+    soon(lambda: len(interfaces(engine)), len(wired))
+    assert set(wired) <= live
+    soon(lambda: strangers(engine), set())
 
 
 def soon(look: Callable[[], Any], wanted: Any) -> None:
@@ -294,14 +353,35 @@ def cgroups_of(ids: set[str]) -> set[str]:
     return found
 
 
+def interfaces(engine: NativeEngine) -> set[str]:
+    """The machine's ends of the containers' interfaces, wherever they are."""
+    prefix = f"v{Identity.of(engine.root).tag[:5]}"
+    return {name for name in os.listdir("/sys/class/net") if name.startswith(prefix)}
+
+
+def strangers(engine: NativeEngine) -> set[str]:
+    """Programs of an earlier engine that work for it still, conmon left out."""
+    assert engine.process is not None
+    found = set()
+    for pid, words in commands():
+        ours = os.fsencode(engine.root) in b" ".join(words)
+        if ours and pid != engine.process.pid and not words[0].endswith(b"conmon"):
+            found.add(b" ".join(words).decode())
+    return found
+
+
+def commands() -> Iterator[tuple[int, list[bytes]]]:
+    """Each process of this machine and its command line."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                yield int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")
+
+
 def monitored(engine: NativeEngine) -> set[str]:
     """The ids of the containers that a conmon of this engine watches."""
     found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with suppress(OSError):
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if words[0].endswith(b"conmon") and os.fsencode(engine.root) in b" ".join(words):
-                found.add(words[words.index(b"-c") + 1].decode())
+    for _, words in commands():
+        if words[0].endswith(b"conmon") and os.fsencode(engine.root) in b" ".join(words):
+            found.add(words[words.index(b"-c") + 1].decode())
     return found
