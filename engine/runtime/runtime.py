@@ -175,10 +175,10 @@ class Runtime:
         if running is None and not folder.path.exists():
             return
         cgroup = running.cgroup if running else _read_record(folder).get("cgroup", "")
-        if not cgroup:
-            # an engine was killed in the middle of a create: nobody wrote down what it had started
+        if running is None:
+            # what an earlier engine had started may still write to the folders
             await asyncio.to_thread(leftovers.end, id, self._state)
-            cgroup = _planned_cgroup(folder)
+            cgroup = cgroup or _planned_cgroup(folder)
         if running and not running.ended:
             running.signal(9)
             with contextlib.suppress(OSError, TimeoutError):
