@@ -94,7 +94,7 @@ def test_a_killed_engine_leaves_a_clean_store(own: Builds) -> None:
     own.engine.restart(kill=True)
     client.wait()
     assert wait_for(lambda: not processes(marker))
-    assert leftovers(own.engine) == []
+    assert wait_for(lambda: not leftovers(own.engine), 5.0), leftovers(own.engine)
     said = own.run("FROM busybox\nRUN echo kept > /kept\n").stdout
     assert "Using cache" in said
 
@@ -184,10 +184,6 @@ def test_the_cache_is_told_and_pruned(own: Builds) -> None:
     assert any(row["ID"] == layer["ID"] and not row["Shared"] for row in rows(engine))
     assert "5kB" in engine.docker("builder", "prune", "-af").stdout
     assert rows(engine) == []
-    images = json.loads(
-        engine.docker("system", "df", "--format", "{{json .}}").stdout.split("\n")[0]
-    )
-    assert images["Type"] == "Images"
     assert "Using cache" not in own.run("FROM busybox\nRUN head -c 5000 /dev/zero > /zero\n").stdout
 
 
