@@ -37,6 +37,25 @@ def parse_duration(text: str) -> int:
     return -total if text.startswith("-") else total
 
 
+def format_duration(duration_ns: int) -> str:
+    """Go's text for a duration of no less than nothing: "400ms", "1.5s", "1m0s", "1h0m0s"."""
+    for unit, length in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
+        if duration_ns and duration_ns < length * 1_000:
+            return f"{_plain(duration_ns, length)}{unit}"
+    minutes, rest = divmod(duration_ns, 60 * SECOND)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{_plain(rest, SECOND)}s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
+
+
+def _plain(count: int, length: int) -> str:
+    whole, rest = divmod(count, length)
+    digits = str(length + rest)[1:].rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
 def parse_time(text: str, now_ns: int | None = None) -> int:
     """A moment in ns since the epoch: Unix seconds with fraction, RFC 3339 or its beginning,
     or a duration before now. BadRequest otherwise.

@@ -230,7 +230,7 @@ def info_document(
             "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": None,
-            "Log": ["json-file", "none"],
+            "Log": ["json-file", "local", "none"],
         },
         **_limits(machine),
         "IPv4Forwarding": overview.forwarding,

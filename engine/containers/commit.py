@@ -9,6 +9,7 @@ from engine.containers.lifecycle import Lifecycle
 from engine.containers.neighbours import Neighbours
 from engine.containers.record import Record, Status
 from engine.containers.store import Store
+from engine.errors import BadRequest
 from engine.images.commit import commit
 from engine.images.reference import Reference
 
@@ -64,6 +65,8 @@ class Committer:
         changes: Sequence[str] = (),
     ) -> str:
         """The id of the new image. Raises NotFound, BadRequest."""
+        if not reference:
+            raise BadRequest('invalid name or ID supplied: ""')
         container = self._store.get(reference)
         record = container.record
         images = self._neighbours.images
@@ -83,8 +86,10 @@ class Committer:
                 message=message,
                 changes=changes,
             )
-            name = f"{repository}:{tag or 'latest'}" if repository else ""
-            name = Reference.parse(name).familiar if name else ""
+            name = ""
+            if repository:
+                target = Reference.parse(f"{repository}:{tag}" if tag else repository)
+                name = target.with_default_tag().familiar
             self._store.tell(container, "commit", comment=message, imageID=image.id, imageRef=name)
             return image.id
 

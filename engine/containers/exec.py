@@ -30,7 +30,7 @@ from engine.values import dataclass, field
 
 # An ended session can be inspected for this long, as with dockerd.
 _KEPT_SECONDS = 300.0
-_PROBE_OUTPUT = 4096
+_PROBE_OUTPUT = 4097  # one more than is shown: whether there was more
 _START_SECONDS = 10.0
 _FAILED = "OCI runtime exec failed: exec failed: "
 

@@ -10,7 +10,7 @@ from engine.containers.record import Json, Status
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.errors import EngineError
-from engine.times import SECOND, format_time
+from engine.times import SECOND, format_duration, format_time
 from engine.values import dataclass
 
 KEPT = 5
@@ -142,8 +142,14 @@ class Monitor:
         try:
             code, output = await self._prober.probe(container, check.args, check.timeout)
             text = output[:_OUTPUT_LIMIT].decode(errors="replace")
+            if len(output) > _OUTPUT_LIMIT:
+                text += "..."
         except TimeoutError:
-            code, text = -1, f"Health check exceeded timeout ({check.timeout:g}s)"
+            code, text = -1, f"Health check exceeded timeout ({_shown(check.timeout)})"
         except EngineError as error:
             code, text = -1, error.message
         return Result(began, time.time_ns(), code, text)
+
+
+def _shown(seconds: float) -> str:
+    return format_duration(round(seconds * SECOND))

@@ -3,7 +3,7 @@
 from engine.containers.lifecycle import Lifecycle
 from engine.containers.neighbours import Snapshots
 from engine.containers.store import Store
-from engine.errors import EngineError
+from engine.errors import BadRequest, EngineError
 from engine.filters import Filters
 from engine.times import parse_time
 from engine.values import dataclass, field
@@ -17,12 +17,19 @@ class Pruned:
     reclaimed: int = 0
 
 
+def _moment(text: str) -> int:
+    try:
+        return parse_time(text)
+    except BadRequest as error:
+        raise BadRequest(f'failed to parse value as time or duration: "{text}"') from error
+
+
 async def prune(
     store: Store, lifecycle: Lifecycle, snapshots: Snapshots, filters: Filters
 ) -> Pruned:
     """Remove containers that neither run nor are excluded by `until` and `label`."""
     filters.check({"until", "label", "label!"})
-    until = min((parse_time(text) for text in filters.values("until")), default=0)
+    until = min(map(_moment, filters.values("until")), default=0)
     pruned = Pruned()
     for container in store:
         if container.running_word or (until and container.record.created >= until):

@@ -30,7 +30,7 @@ def apply(config: Mapping[str, Any], changes: Sequence[str]) -> Config:
 def _instruction(word: str) -> Callable[[Config, str], None]:
     found = _INSTRUCTIONS.get(word.upper())
     if found is None:
-        raise BadRequest(f"{word.lower()} is not a valid change command")
+        raise BadRequest(f"{word} is not a valid change command")
     return found
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import BadRequest
-from engine.times import SECOND, format_time, parse_duration, parse_time
+from engine.times import SECOND, format_duration, format_time, parse_duration, parse_time
 
 DAY = 1_700_000_000 * SECOND  # 2023-11-14T22:13:20Z
 
@@ -46,3 +46,21 @@ def test_format():
     assert format_time(DAY + 120_000_000) == "2023-11-14T22:13:20.12Z"
     assert format_time(0) == "0001-01-01T00:00:00Z"
     assert parse_time(format_time(DAY + 7)) == DAY + 7
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (0, "0s"),
+        (7, "7ns"),
+        (1_500, "1.5µs"),
+        (400_000_000, "400ms"),
+        (1_000_000_000, "1s"),
+        (1_050_000_000, "1.05s"),
+        (90 * 10**9, "1m30s"),
+        (3600 * 10**9, "1h0m0s"),
+    ],
+)
+def test_durations_as_go_writes_them(duration: int, text: str) -> None:
+    assert format_duration(duration) == text
+    assert parse_duration(text) == duration

@@ -47,7 +47,7 @@ def test_all_instructions() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("RUN make", "run is not a valid change command"),
+        ("RUN make", "RUN is not a valid change command"),
         ("EXPOSE 99999", "invalid containerPort: 99999"),
         ("ENV A", "ENV must have two arguments"),
         ("LABEL a=b c", "Syntax error"),

@@ -173,7 +173,7 @@ def test_import(engine: NativeEngine) -> None:
     assert config == {"Env": ["A=b"], "Cmd": ["sh"]}
     assert (found["Architecture"], found["Comment"]) == ("arm64", "note")
     done = engine.docker("import", "-c", "RUN x", "-", "bad", input=LAYERS[0], check=False)
-    assert "run is not a valid change command" in done.stderr
+    assert "RUN is not a valid change command" in done.stderr
     done = engine.docker("import", "-", "bad", input=b"x" * 2000, check=False)
     assert "invalid layer" in done.stderr
     engine.docker("rmi", "imported:x")
