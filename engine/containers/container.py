@@ -1,7 +1,7 @@
 """One container in memory: its record and what only a living engine knows of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from engine.containers.record import LIVE, Record, Status
 from engine.containers.restart import Backoff
@@ -41,7 +41,8 @@ class Container:
     """A container; `lock` guards every change of its state, one at a time.
 
     `ended` is set while no process runs. `exits` and `removals` are the waits under way;
-    `pending` are attached clients of a container that hasn't started yet. `revision` counts the
+    `pending` are attached clients of a container that hasn't started yet; `visits` cut short what
+    goes on in its files at a client's pace. `revision` counts the
     times that the record was written.
     """
 
@@ -53,6 +54,7 @@ class Container:
     exits: set[asyncio.Future[Ended]] = field(default_factory=set)
     removals: set[asyncio.Future[Ended]] = field(default_factory=set)
     pending: set[asyncio.Future[Streams]] = field(default_factory=set)
+    visits: set[Callable[[], None]] = field(default_factory=set)
     backoff: Backoff = field(default_factory=Backoff)
     comeback: asyncio.Task[None] | None = None
     unmounting: asyncio.Task[None] | None = None

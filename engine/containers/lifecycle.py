@@ -360,6 +360,9 @@ class Lifecycle:
         if not force and (refusal := removal_refusal(container.record, reference)):
             raise Conflict(refusal)
         container.removing = True
+        if force:
+            for cut_short in tuple(container.visits):
+                cut_short()
         try:
             await self._stop_comeback(container)
             if container.live:

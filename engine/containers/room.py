@@ -128,11 +128,15 @@ class Rooms:
 
         task = self._tasks.spawn(self._inside(container, work, bare=bare), "archive")
         task.add_done_callback(lambda _: pipe.end())
+        container.visits.add(pipe.cut)
         try:
             while (piece := await pipe.take()) is not None:
                 yield piece
             await task
+            if pipe.was_cut:  # an answer that breaks off, rather than one that looks whole
+                raise EngineError(f"container {container.name} is being removed")
         finally:
+            container.visits.discard(pipe.cut)
             pipe.close()
 
     async def put(
@@ -174,9 +178,11 @@ class Rooms:
                 feed.end()
 
         pumping = asyncio.create_task(pump())
+        container.visits.add(feed.end)
         try:
             await self._inside(container, work)
         finally:
+            container.visits.discard(feed.end)
             feed.close()
             await asyncio.gather(pumping, return_exceptions=True)
         self._store.tell(container, "extract-to-dir")
@@ -264,6 +270,7 @@ class _Pipe:
         self._size = 0
         self._closed = False
         self._ended = False
+        self.was_cut = False
 
     def put(self, data: bytes) -> None:
         """From the thread; small pieces are gathered. Raises _Closed."""
@@ -304,6 +311,11 @@ class _Pipe:
         self._closed = True
         for _ in range(_DEPTH):
             self._room.release()
+
+    def cut(self) -> None:
+        """The thread is let go, and what was read so far is not all."""
+        self.was_cut = True
+        self.close()
 
 
 class _Feed:

@@ -94,6 +94,24 @@ def test_bodies_that_never_end(
     ask(engine, "DELETE", f"/containers/{id}?force=1")
 
 
+@pytest.mark.parametrize("what", ["put", "get"])
+def test_a_stopped_container_that_is_held_can_be_removed(
+    engine: NativeEngine, crowd: Crowd, what: str
+) -> None:
+    id = create(engine, "sh", "-c", "dd if=/dev/zero of=/big bs=1M count=20 2>/dev/null")
+    ask(engine, "POST", f"/containers/{id}/start")
+    ask(engine, "POST", f"/containers/{id}/wait")
+    if what == "put":
+        data = head("PUT", f"/containers/{id}/archive?path=/tmp", *CHUNKED)
+        crowd.join(data + chunk(tar_header(1 << 40)))
+    else:
+        crowd.join(head("GET", f"/containers/{id}/export"))
+    time.sleep(0.3)
+    engine.docker("rm", "-f", id, timeout=10)
+    assert id not in engine.docker("ps", "-aq", "--no-trunc").stdout
+    soon(lambda: not (engine.root / "containers" / id).exists())
+
+
 @pytest.mark.parametrize(
     "path",
     [
