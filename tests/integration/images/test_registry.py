@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.images.conftest import Registry
 from tests.support.archives import archive_of, tar_of
+from tests.support.docker_registry import Registry
 from tests.support.native import NativeEngine
 from tests.support.registry_proxy import Proxy
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import docker.errors
 import pytest
 
-from tests.integration.images.conftest import Registry, start_registry
+from tests.support.docker_registry import Registry, start_registry
 from tests.support.native import NativeEngine
 from tests.support.token_server import TokenServer
 

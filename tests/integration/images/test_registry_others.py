@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.images.conftest import Registry
 from tests.support.archives import archive_of, config_of, tar_of
+from tests.support.docker_registry import Registry
 from tests.support.native import NativeEngine
 
 pytestmark = pytest.mark.root

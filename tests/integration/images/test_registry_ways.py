@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.images.conftest import Registry, start_registry
 from tests.support.archives import archive_of, config_of, digest, tar_of
 from tests.support.authority import Authority
+from tests.support.docker_registry import Registry, start_registry
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.native import NativeEngine, new_engine
 from tests.support.registry_proxy import Proxy
