@@ -21,6 +21,7 @@ from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.views import views
 from engine.containers.words import removal_refusal
+from engine.database import DatabaseError
 from engine.errors import BadRequest, Conflict, EngineError, NotFound, NotModified
 from engine.runtime.bundle import Exit
 from engine.runtime.running import Running
@@ -387,11 +388,16 @@ class Lifecycle:
         # any half of this is finished at the next start of the engine: files without a record go,
         # and so does a record without its files
         remove = self._neighbours.snapshots.remove
-        await asyncio.gather(
-            self._store.forget(container),
-            remove(container.id),
-            *(remove(key) for key, _ in views(container.record)),
+        files = asyncio.gather(
+            remove(container.id), *(remove(key) for key, _ in views(container.record))
         )
+        try:
+            await self._store.forget(container)
+        except DatabaseError:  # on a full disk the files make the room to write down that they go
+            await files
+            await self._store.forget(container)
+        finally:
+            await files
         self._tasks.spawn(self._clear_folder(container), f"clear {container.id[:12]}")
 
     async def _clear_folder(self, container: Container) -> None:

@@ -56,8 +56,11 @@ def test_a_full_disk(engine: NativeEngine) -> None:
     docker("stop", "-t", "0", "counter", check=False)
     engine.restart(kill=True)
     assert docker("exec", "other", "echo", "on").stdout == "on\n"
-    # and room can be made
+    # and room can be made, even when others have taken what the engine had kept back
+    more = docker("exec", "other", "dd", "if=/dev/zero", "of=/more", "bs=1k", check=False)
+    assert "No space left on device" in more.stderr
     docker("rm", "hog")
+    docker("exec", "other", "rm", "/more")
     docker("rm", "-f", "counter")
     assert docker("run", "--rm", "busybox", "echo", "room").stdout == "room\n"
     names = docker("ps", "-a", "--format", "{{.Names}}").stdout.split()
