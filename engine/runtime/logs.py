@@ -1,10 +1,11 @@
 """Reads container logs as conmon writes them, across rotated files, following or not."""
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import AsyncIterator
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engine.linux import inotify
@@ -13,15 +14,23 @@ from engine.runtime.logparts import Part, close_all, open_all
 
 __all__ = ["LogLine", "read"]
 
-_PIECE = 1 << 20
+_PIECE = 1 << 19
+_TIMED_PIECE = 1 << 17  # its lines are apart from each other and take five times the memory
 _PATIENCE = 0.1  # seconds that an unfinished line may wait for its end when following
+
+
+@functools.cache
+def _parsers() -> ThreadPoolExecutor:
+    """The threads of everybody's logs: few, so that a hundred readers don't starve the rest."""
+    return ThreadPoolExecutor(2, "logs")
 
 
 class _Source:
     """The log's bytes in order, whatever rotation does meanwhile. Blocks: used in threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, piece: int) -> None:
         self._path = path
+        self._piece = piece
         self._part: Part | None = None
         self._last: Part | None = None  # without following: the end, as it was at the beginning
         self._end = 0
@@ -56,9 +65,9 @@ class _Source:
         """How many bytes may be read at once."""
         assert self._part is not None
         if self._last is None or not self._part.is_same(self._last):
-            return _PIECE
+            return self._piece
         left = self._end - os.lseek(self._part.fd, 0, os.SEEK_CUR)
-        return max(0, min(_PIECE, left))
+        return max(0, min(self._piece, left))
 
     def _open_first(self) -> bool:
         parts = open_all(self._path)
@@ -146,14 +155,15 @@ async def read(
     LogLine (unless since or until need them apart).
     """
     timed = timed or bool(since_ns or until_ns)
-    source = _Source(path)
+    source = _Source(path, _TIMED_PIECE if timed else _PIECE)
     parser = Parser(stdout=stdout, stderr=stderr, timed=timed)
     watch = _Follower(path, ended, until_ns) if follow else None
     try:
-        await asyncio.to_thread(source.open, tail, follow)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(_parsers(), source.open, tail, follow)
         while True:
             over = watch is None or watch.over
-            lines, more = await asyncio.to_thread(partial(_batch, source, parser))
+            lines, more = await loop.run_in_executor(_parsers(), _batch, source, parser)
             if lines and (kept := _within(lines, since_ns, until_ns)):
                 yield kept
             if more and not (until_ns and lines and lines[-1].time_ns > until_ns):

@@ -56,6 +56,30 @@ def test_devices():
     assert "/dev/null" in [device.path for device in devices.walk()]
 
 
+async def test_many_watches_share_one_instance(tmp_path):
+    watches = []
+    for number in range(200):  # the kernel gives a user 128 instances
+        (tmp_path / str(number % 2)).mkdir(exist_ok=True)
+        watches.append(inotify.Watch())
+        watches[-1].add(tmp_path / str(number % 2), inotify.CREATE)
+    extra = inotify.Watch()
+    extra.add(tmp_path / "0", inotify.DELETE)
+    (tmp_path / "0/file").write_text("")
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(watch.wait() for watch in watches[::2]))
+    others = [asyncio.create_task(watch.wait()) for watch in (watches[1], extra)]
+    assert not (await asyncio.wait(others, timeout=0.05))[0]
+    for watch in watches[:-1]:
+        watch.close()
+    (tmp_path / "1/file").write_text("")
+    (tmp_path / "0/file").unlink()
+    async with asyncio.timeout(5):
+        await asyncio.gather(watches[-1].wait(), *others)
+    watches[-1].close()
+    extra.close()
+    extra.close()
+
+
 async def test_inotify(tmp_path):
     watch = inotify.Watch()
     watch.add(tmp_path, inotify.CREATE)
