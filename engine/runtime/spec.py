@@ -256,11 +256,12 @@ def _linux(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any]:
     }
     if inputs.rootfs_propagation:
         found["rootfsPropagation"] = inputs.rootfs_propagation
-    masked = defaults.MASKED_PATHS if inputs.masked_paths is None else inputs.masked_paths
-    readonly = defaults.READONLY_PATHS if inputs.readonly_paths is None else inputs.readonly_paths
-    if not inputs.privileged:
-        found["maskedPaths"] = list(masked)
-        found["readonlyPaths"] = list(readonly)
+    for key, asked, usual in (
+        ("maskedPaths", inputs.masked_paths, defaults.MASKED_PATHS),
+        ("readonlyPaths", inputs.readonly_paths, defaults.READONLY_PATHS),
+    ):
+        if asked is not None or not inputs.privileged:
+            found[key] = list(usual if asked is None else asked)
     profile = _seccomp(inputs, granted)
     if profile is not None:
         found["seccomp"] = profile
