@@ -102,6 +102,9 @@ class Transport:
                 raise Unreachable(
                     f'{method.title()} "{shown(url)}": {self._cause(error, origin)}'
                 ) from error
+            except BaseException:
+                connection.close()  # the body failed: the server must not wait for its rest
+                raise
             response.origin = origin  # type: ignore[attr-defined]
             response.socket = used  # type: ignore[attr-defined]
             response.connection = connection  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ class Proxy:
         self.requests: list[tuple[str, str, str]] = []
         self.cut_after = 0  # bytes of a blob's body, once for each blob
         self.delay = 0.0  # seconds before each 64 KiB of a blob
+        self.upload_delay = 0.0  # seconds before each piece of an upload
         self.corrupt = False
         self.refuse: list[int] = []  # statuses that the next requests get instead of the blob...
         self.refuse_path = ""  # ...whose path holds this
@@ -70,13 +71,32 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_POST = do_PUT = do_PATCH = do_GET
 
         def _forward(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length) if length else None
             proxy.requests.append((self.command, self.path, self.headers.get("Range", "")))
             if proxy.refuse and self.command == "GET" and proxy.refuse_path in self.path:
                 self._refuse(proxy.refuse.pop(0))
             else:
-                self._pass_on(body)
+                self._pass_on(self._received())
+
+        def _received(self) -> bytes | None:
+            """The request's body, whether it states its length or comes in chunks."""
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                length = int(self.headers.get("Content-Length") or 0)
+                return self.rfile.read(length) if length else None
+            body = b""
+            while size := int(self._line() or b"0", 16):
+                if proxy.upload_delay:
+                    time.sleep(proxy.upload_delay)
+                body += self.rfile.read(size)
+                self._line()
+            self._line()
+            return body
+
+        def _line(self) -> bytes:
+            line = self.rfile.readline()
+            if not line:
+                proxy.broken.set()
+                raise ConnectionError("the client went away")
+            return line.strip()
 
         def _refuse(self, status: int) -> None:
             content = b"{}"
@@ -94,7 +114,8 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 self._ask(upstream, body)
 
         def _ask(self, upstream: http.client.HTTPConnection, body: bytes | None) -> None:
-            headers = {k: v for k, v in self.headers.items() if k.lower() != "authorization"}
+            dropped = ("transfer-encoding", "content-length")
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in dropped}
             upstream.request(self.command, self.path, body, headers)
             answer = upstream.getresponse()
             self.send_response(answer.status)

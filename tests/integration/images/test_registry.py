@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -171,6 +172,41 @@ def test_a_cancelled_pull_stops_and_leaves_nothing(
     pull.wait(10)
     assert proxy.broken.wait(10)
     eventually(lambda: blobs_of(engine) == before)
+
+
+def test_who_still_waits_gets_the_layer(engine: NativeEngine, pushed: Push, proxy: Proxy) -> None:
+    name = pushed("joined", megabytes=4, layers=1)
+    proxy.delay = 0.05
+    argv = ["docker", "-H", engine.url, "pull", "-q", f"{proxy.host}/{name}"]
+    first = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    eventually(lambda: any(blobs_of(engine)[1]))
+    second = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    eventually(lambda: len(proxy.blobs()) == 3)  # the layer, and the config for each
+    time.sleep(0.3)
+    first.terminate()
+    first.wait(10)
+    second.communicate(timeout=30)
+    assert second.returncode == 0
+    assert not proxy.broken.is_set()
+    assert len(proxy.blobs()) == 3
+
+
+def test_a_cancelled_push_leaves_nothing(
+    engine: NativeEngine, registry: Registry, proxy: Proxy
+) -> None:
+    name = f"{proxy.host}/unsent:1"
+    engine.docker("load", "-q", input=archive_of(name, [tar_of({"file": os.urandom(6 << 20)})]))
+    before = blobs_of(engine)
+    proxy.upload_delay = 0.1
+    argv = ["docker", "-H", engine.url, "push", name]
+    push = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(lambda: any(method == "PATCH" for method, _, _ in proxy.requests))
+    push.terminate()
+    push.wait(10)
+    assert proxy.broken.wait(10)
+    eventually(lambda: blobs_of(engine) == before)
+    proxy.upload_delay = 0
+    assert ": Pushed" in engine.docker("push", name).stdout
 
 
 def test_other_bytes_than_promised(engine: NativeEngine, pushed: Push, proxy: Proxy) -> None:

@@ -197,6 +197,18 @@ def test_distribution_needs_the_same_rights(guarded: Guarded, pushed_app: list[s
         client.close()
 
 
+def test_builds_take_their_base_with_the_clients_login(
+    guarded: Guarded, pushed_app: list[str], tmp_path: Path
+) -> None:
+    engine, name = guarded.engine, guarded.name("ali/app")
+    engine.docker("rmi", name)
+    (tmp_path / "Dockerfile").write_text(f"FROM {name}\nENV a=b\n")
+    refused = engine.docker("build", "-q", str(tmp_path), check=False)
+    assert refused.returncode == 1 and f"pull access denied for {name}" in refused.stderr
+    built = engine.docker(*pushed_app, "build", "-q", str(tmp_path)).stdout.strip()
+    engine.docker("rmi", built)
+
+
 def test_auth_answers_as_dockerd(guarded: Guarded) -> None:
     def ask(password: str) -> tuple[int, dict[str, str]]:
         body = {"username": "ali", "password": password, "serveraddress": guarded.registry.host}
