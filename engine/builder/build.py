@@ -49,8 +49,9 @@ class Build:
         try:
             context = await self._context(body)
             text = await asyncio.to_thread(self._dockerfile, context)
-            wanted = plan(
-                parse(text),
+            wanted = await asyncio.to_thread(
+                plan,
+                await asyncio.to_thread(parse, text),
                 args=self._request.args,
                 target=self._request.target,
                 platform=platform,
@@ -58,7 +59,7 @@ class Build:
             )
             await asyncio.to_thread(_leave_out, context, self._request.dockerfile or DOCKERFILE)
             state = await self._solve(wanted, context)
-            return await self._finish(state, names)
+            return await self._finish(state, names, wanted.unconsumed)
         finally:
             self._leases.close()
             self._workshop.behind(asyncio.to_thread(_remove_all, self._scratch))
@@ -112,7 +113,7 @@ class Build:
             raise BadRequest(f"Cannot locate specified Dockerfile: {name}")
         if not content.strip():
             raise BadRequest(f"the Dockerfile ({name}) cannot be empty")
-        return content.decode("utf-8", "surrogateescape")
+        return content.decode("utf-8", "replace")
 
     # ---- solving --------------------------------------------------------------------------------
 
@@ -148,7 +149,9 @@ class Build:
             self._leases.hold_image(image)
         return models
 
-    async def _finish(self, state: State, names: list[Reference]) -> Image:
+    async def _finish(
+        self, state: State, names: list[Reference], unconsumed: tuple[str, ...]
+    ) -> Image:
         """Write the image down and name it."""
         if not state.history and not state.layers:
             raise BadRequest("No image was generated. Is your Dockerfile empty?")
@@ -161,9 +164,18 @@ class Build:
         else:
             with images.leases.hold([image_id]):
                 await asyncio.to_thread(images.content.put, document)
+                # an image may have the same layer with a blob of its own
+                others = images.catalogue.layers()
+                layers = [
+                    others.get(chain_id) or layer
+                    for chain_id, layer in zip(state.chain, state.layers, strict=True)
+                ]
                 image = await images.add(
-                    document.decode(), state.layers, names, image_id=image_id, parent=state.parent
+                    document.decode(), layers, names, image_id=image_id, parent=state.parent
                 )
+        if unconsumed:
+            left = " ".join(unconsumed)
+            self._emit({"stream": f"[Warning] One or more build-args [{left}] were not consumed\n"})
         short = image.id.removeprefix("sha256:")[:12]
         self._emit({"stream": f"Successfully built {short}\n"})
         for name in names:

@@ -161,7 +161,8 @@ class _Steps:
         """Put arguments in force; what is told of them is the default, or BuildKit's the value."""
         told: list[tuple[str, str | None]] = []
         for pattern, default in arg.pairs:
-            by = replace(by, variables=self._variables())
+            if self._style is Style.BUILDKIT:  # one may refer to those before it
+                by = replace(by, variables=self._variables())
             name = by.word(pattern)
             value = self._plan.args.get(name)
             if default is not None:

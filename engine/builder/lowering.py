@@ -87,10 +87,9 @@ def agent(given: Sequence[MountOp]) -> dict[str, str]:
 def files(copy: Copy | Add, workdir: str, resolve: Resolve) -> CopyOp:
     """A COPY or ADD (expanded)."""
     if len(copy.sources) + len(copy.heredocs) > 1 and not _is_folder(copy.destination):
-        raise _failed(
-            copy,
+        raise DockerfileError(
             f"When using {copy.keyword} with more than one source file, the destination must be "
-            "a directory and end with a /",
+            "a directory and end with a /"
         )
     _check_mode(copy)
     op = CopyOp(

@@ -75,6 +75,14 @@ class StageLog:
         self.text("\n")
         self._number += 1
 
+    def wrong(self, steps: Sequence[tuple[int, str]], line: int) -> None:
+        """Name the step on a line (of line and text each): those before it weren't begun."""
+        for offset, (place, text) in enumerate(steps):
+            if place == line:
+                self._number += offset
+                self.step(text)
+                return
+
     def triggers(self, count: int) -> None:
         """Triggers of the base image follow."""
         if count:

@@ -4,6 +4,7 @@ import asyncio
 
 from engine.builder.bases import Bases
 from engine.builder.context import Context
+from engine.builder.errors import DockerfileError
 from engine.builder.graph import vertices
 from engine.builder.mounting import Files
 from engine.builder.operations import CopyOp, RunOp
@@ -71,7 +72,11 @@ class Solver:
         log.step(stage.from_.text)
         state = await self._base(stage, log)
         log.result(state.image_id)
-        steps = vertices(self._plan, stage, state.config, state.author)
+        try:
+            steps = vertices(self._plan, stage, state.config, state.author)
+        except DockerfileError as error:
+            log.wrong([(step.first_line, step.text) for step in stage.steps], error.line)
+            raise
         log.triggers(sum(vertex.trigger for vertex in steps))
         assert self.steps is not None
         for vertex in steps:

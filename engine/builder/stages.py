@@ -233,7 +233,7 @@ def _source(stages: Sequence[Stage], word: str, index: int) -> Source:
     if word.isascii() and word.isdigit():
         number = int(word[:9])
         if number == index:
-            raise DockerfileError(f"invalid from flag value {word}: refers to current build block")
+            raise DockerfileError(f"invalid from flag value {word}: refers to current build stage")
         if number > index:
             raise DockerfileError(f"invalid from flag value {word}: index out of bounds")
         return StageRef(number)

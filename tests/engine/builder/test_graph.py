@@ -324,7 +324,7 @@ MODE = ". it should be octal string and between 0 and 07777"
         ("COPY git@x:y /z", "COPY failed: source can't be a git ref for COPY"),
         (
             "COPY a b /z",
-            "COPY failed: When using COPY with more than one source file, the destination must "
+            "When using COPY with more than one source file, the destination must "
             "be a directory and end with a /",
         ),
         ("COPY --chmod=99 a /z", f"invalid chmod parameter: '99'{MODE}"),

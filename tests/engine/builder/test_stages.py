@@ -123,7 +123,7 @@ def test_arguments_that_nothing_declares_are_told() -> None:
         ("FROM a\nCOPY --from=1 b c", "invalid from flag value 1: index out of bounds", 2),
         (
             "FROM a\nCOPY --from=0 b c",
-            "invalid from flag value 0: refers to current build block",
+            "invalid from flag value 0: refers to current build stage",
             2,
         ),
         ("FROM a\nFOO", "dockerfile parse error on line 2: unknown instruction: FOO "
