@@ -163,6 +163,7 @@ class Build:
             image = known
         else:
             with images.leases.hold([image_id]):
+                await self._workshop.synced(layer.blob for layer in state.layers)
                 await asyncio.to_thread(images.content.put, document)
                 # an image may have the same layer with a blob of its own
                 others = images.catalogue.layers()

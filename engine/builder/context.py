@@ -7,7 +7,6 @@ would take for a deletion (`.wh.`) is left out.
 import asyncio
 import hashlib
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -50,24 +49,22 @@ class Context:
             raise BadRequest(f"{name} is larger than {_MOST_DOCKERFILE >> 20} MiB")
         return content
 
-    def remove(self) -> None:
-        """Delete everything; blocks."""
-        shutil.rmtree(self.root, ignore_errors=True)
-
 
 async def receive(pieces: AsyncIterator[bytes], root: Path) -> Context:
     """Unpack a tar in any compression into the empty folder `root` while it arrives.
 
     Raises BadRequest for a damaged tar, streams.Cancelled when the client went away.
     """
-    feed = Feed()
-    filling = asyncio.get_running_loop().create_task(feed.fill(pieces))
+    feed, loop = Feed(), asyncio.get_running_loop()
+    filling = loop.create_task(feed.fill(pieces))
+    unpacking = loop.create_task(apart(lambda: unpack(feed.read, root), "context"))
     try:
-        return await apart(lambda: unpack(feed.read, root), "context")
+        return await asyncio.shield(unpacking)
     finally:
+        # the folder is the caller's to remove: nobody may write to it any more
         feed.close()
         filling.cancel()
-        await asyncio.gather(filling, return_exceptions=True)
+        await asyncio.gather(filling, unpacking, return_exceptions=True)
 
 
 def unpack(read: compression.Read, root: Path) -> Context:

@@ -1,10 +1,9 @@
-"""From a folder that a step has filled to a layer: tar, digest and gzip in one pass over the files.
+"""From a folder that a step has filled to a layer: tar and digest in one pass over the files.
 
 The folder itself becomes the unpacked layer, by rename: nothing is copied. Equal files with equal
-times give equal layers, byte by byte.
+times give equal layers, byte by byte. The blob stays plain: a push compresses it on its way.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -15,16 +14,13 @@ from engine.snapshots.diff import tar_of
 from engine.values import dataclass
 
 _PIECE = 1 << 18
-_GZIP_LEVEL = 1
-_GZIP = 31  # zlib's windowBits for a gzip header and trailer
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """A folder's content as a blob. size: bytes of its files; entries: number of its inodes."""
+    """A folder's content as a plain tar. size: bytes of its files; entries: number of inodes."""
 
     diff_id: str
-    blob: str
     blob_size: int
     size: int
     entries: int
@@ -33,43 +29,33 @@ class Sealed:
 def seal(content: Content, diff: Path, epoch: int | None = None) -> Sealed | None:
     """Store what is in `diff` as a layer's blob; None when there is nothing. Blocks.
 
-    With `epoch` (seconds; SOURCE_DATE_EPOCH) no file keeps a later time. Raises OSError.
+    The blob, named by the diff_id, isn't synced yet. With `epoch` (seconds; SOURCE_DATE_EPOCH) no
+    file keeps a later time. Raises OSError.
     """
     size, entries = _measure(diff, None if epoch is None else epoch * 1_000_000_000)
     if not entries:
         return None
-    from isal import isal_zlib
-
-    digest = hashlib.sha256()
-    packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP)
     ingest = content.ingest()
     try:
         for piece in _pieces(tar_of(diff, layer=True)):
-            digest.update(piece)
-            if packed := packer.compress(piece):
-                ingest.write(packed)
-        ingest.write(packer.flush())
-        blob = ingest.commit()
+            ingest.write(piece)
+        blob = ingest.commit(sync=False)
     finally:
         ingest.abort()
         ingest.close()
-    return Sealed(f"sha256:{digest.hexdigest()}", blob.digest, blob.size, size, entries)
+    return Sealed(blob.digest, blob.size, size, entries)
 
 
 def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of one size: what gzip makes of them depends on where they end."""
+    """The same bytes in fewer pieces: headers are small, each piece costs a call."""
     waiting: list[bytes] = []
     held = 0
     for part in parts:
         waiting.append(part)
         held += len(part)
-        if held < _PIECE:
-            continue
-        whole = b"".join(waiting)
-        end = held - held % _PIECE
-        for start in range(0, end, _PIECE):
-            yield whole[start : start + _PIECE]
-        waiting, held = [whole[end:]], held - end
+        if held >= _PIECE:
+            yield b"".join(waiting) if len(waiting) > 1 else part
+            waiting, held = [], 0
     if held:
         yield b"".join(waiting)
 

@@ -3,6 +3,7 @@
 Light to import: at the engine's start the image store asks which layers these records hold.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -65,6 +66,7 @@ class Records:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._entries: dict[str, Entry] = {}
+        self._writing: set[asyncio.Task[None]] = set()
 
     def load(self, present: Present) -> None:
         """Read the records, but for those whose files are gone; for the start, blocks."""
@@ -102,6 +104,18 @@ class Records:
         """Write down what `touch` noted."""
         found = [entry for key in keys if (entry := self._entries.get(key)) is not None]
         await self._write([Put(KIND, entry.key, _record(entry)) for entry in found])
+
+    def replace_blob(self, diff_id: str, blob: str, media_type: str, size: int) -> None:
+        """A layer stands on another blob of the same content from now on (it was compressed)."""
+        changed = [entry for entry in self if entry.diff_id == diff_id and entry.blob != blob]
+        for entry in changed:
+            self._entries[entry.key] = replace(
+                entry, blob=blob, media_type=media_type, blob_size=size
+            )
+        if changed:
+            writing = self.flush([entry.key for entry in changed])
+            self._writing.add(task := asyncio.get_running_loop().create_task(writing))
+            task.add_done_callback(self._writing.discard)
 
     async def drop(self, keys: Sequence[str]) -> None:
         """Forget entries. From now on nobody finds them; their files may go."""

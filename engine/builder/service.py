@@ -56,6 +56,7 @@ class Builder:
         )
         self._images.kept_layers = self._records.layers
         self._images.kept_blobs = self._records.blobs
+        self._images.catalogue.replaced = self._records.replace_blob
         if (self._root / "builds" / "runs").is_dir():
             from engine.builder.folders import Folders
 

@@ -208,12 +208,8 @@ class Steps:
             self._use(entry)
             if container and self._request.remove:
                 log.removed(container)
-        layer = entry.layer
-        if layer is not None:
-            # an image may have the same layer with a blob of its own
-            layer = self._workshop.images.catalogue.layers().get(entry.chain_id) or layer
         return state.step(
-            key, entry.created, told, vertex.config, vertex.author, layer, entry.chain_id
+            key, entry.created, told, vertex.config, vertex.author, entry.layer, entry.chain_id
         )
 
     async def _make(self, key: str, state: State, told: str, fill: Fill, tell: Tell) -> Entry:
@@ -246,12 +242,13 @@ class Steps:
             parent=state.key,
             chain_id=chain_id,
             diff_id=sealed.diff_id,
-            blob=sealed.blob,
-            media_type=media.DOCKER_LAYER,
+            blob=sealed.diff_id,
+            media_type=media.DOCKER_PLAIN_LAYER,
             blob_size=sealed.blob_size,
             size=sealed.size,
         )
-        with self._workshop.images.leases.hold([sealed.blob], [chain_id]):
+        self._workshop.sync_soon(sealed.diff_id)
+        with self._workshop.images.leases.hold([sealed.diff_id], [chain_id]):
             await asyncio.to_thread(
                 layers.commit, folder, chain_id, sealed.diff_id, sealed.size, sealed.entries
             )

@@ -68,6 +68,20 @@ class Workshop:
         self.slots = asyncio.Semaphore(_AT_ONCE)
         self.digests = Digests()
         self._behind: set[asyncio.Task[None]] = set()
+        self._syncing: dict[str, asyncio.Task[None]] = {}
+
+    def sync_soon(self, blob: str) -> None:
+        """Bring a blob to the disk while the build goes on; `synced` waits for it."""
+        if blob in self._syncing:
+            return
+        work = asyncio.to_thread(self.images.content.sync, blob)
+        task = self._syncing[blob] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda _: self._syncing.pop(blob, None))
+
+    async def synced(self, blobs: Iterable[str]) -> None:
+        """Wait until these blobs are on the disk. Raises OSError."""
+        waiting = [self._syncing[blob] for blob in blobs if blob in self._syncing]
+        await asyncio.gather(*(asyncio.shield(task) for task in waiting))
 
     def behind(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what no client waits for."""
@@ -77,7 +91,7 @@ class Workshop:
 
     async def close(self) -> None:
         """Finish what is done behind the answers."""
-        await asyncio.gather(*self._behind, return_exceptions=True)
+        await asyncio.gather(*self._behind, *self._syncing.values(), return_exceptions=True)
 
 
 class Leases:

@@ -84,8 +84,11 @@ class Ingest:
             available = self.size - offset
         return os.pread(self._fd, min(size, available), offset) if available > 0 else b""
 
-    def commit(self, expected: str | None = None) -> Blob:
-        """Sync, name by digest, hand out the blob. Raises DigestMismatch, having aborted."""
+    def commit(self, expected: str | None = None, *, sync: bool = True) -> Blob:
+        """Sync, name by digest, hand out the blob. Raises DigestMismatch, having aborted.
+
+        Without `sync` the caller sees to it (`Store.sync`) before the blob is promised to anyone.
+        """
         found = self.digest
         if expected is not None and found != expected:
             failure = DigestMismatch(
@@ -94,7 +97,8 @@ class Ingest:
             self.fail(failure)
             self.abort()
             raise failure
-        os.fdatasync(self._fd)
+        if sync:
+            os.fdatasync(self._fd)
         target = self._store.path(found)
         os.rename(self.path, target)
         self._committed = True
@@ -148,6 +152,17 @@ class Store:
         finally:
             ingest.abort()
             ingest.close()
+
+    def sync(self, digest: str) -> None:
+        """Bring a blob to the disk that was committed without. Gone meanwhile is fine."""
+        try:
+            fd = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
 
     def path(self, digest: str) -> Path:
         """Where a blob lies; raises InvalidDigest for anything that is no digest."""

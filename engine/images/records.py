@@ -56,6 +56,8 @@ class Catalogue:
         self._database = database
         self._images: dict[str, Image] = {}
         self._references: dict[str, str] = {}
+        # hears of a layer (by diff_id) that stands on another blob: its digest, type and size
+        self.replaced: Callable[[str, str, str, int], None] = lambda *_: None
         # what reads a record, changes it and writes it back must not meet another doing so
         self._changing = asyncio.Lock()
 
@@ -183,6 +185,7 @@ class Catalogue:
         for image in changed:
             if image.id in self._images:
                 self._images[image.id] = image
+        self.replaced(diff_id, blob, media_type, size)
 
     def children(self, image_id: str) -> list[Image]:
         """Images that were built or committed on top of this one here."""
