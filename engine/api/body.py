@@ -3,11 +3,16 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from weakref import WeakKeyDictionary
 
 from engine.errors import BadRequest, EngineError
 
 HIGH_WATER = 1 << 20
 LOW_WATER = 1 << 18
+# A body up to SMALL is read into memory at once, larger ones a few at a time.
+SMALL = 1 << 18
+LARGE_AT_A_TIME = 8
+PATIENCE_SECONDS = 10.0
 _PIECE = 1 << 18  # small chunks are handed on together, up to this size and one more
 _OVERHEAD = 64  # bytes that a piece costs beside its own: a client may send them one by one
 
@@ -22,6 +27,20 @@ class BodyTooLarge(EngineError):
     """A body that must fit in memory does not."""
 
     status = 413
+
+
+class BodyTooSlow(EngineError):
+    """A large body that must fit in memory stopped coming."""
+
+    status = 408
+
+
+_slots: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
+
+
+def _large() -> asyncio.Semaphore:
+    """The turns of large bodies in memory."""
+    return _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(LARGE_AT_A_TIME))
 
 
 class Body:
@@ -123,17 +142,34 @@ class Body:
             yield piece
 
     async def read(self, limit: int) -> bytes:
-        """The whole body; BodyTooLarge when it's longer than limit bytes."""
+        """The whole body; BodyTooLarge when it's longer than limit bytes.
+
+        A large one waits for its turn, and must then come: others wait for theirs. BodyTooSlow.
+        """
         if self.complete and not self._pieces:
             return b""
-        pieces: list[bytes] = []
-        size = 0
-        while piece := await self.next():
+        pieces = [await self.next()]
+        size = len(pieces[0])
+        while size <= min(SMALL, limit) and (piece := await self.next()):
             size += len(piece)
-            if size > limit:
-                raise BodyTooLarge(f"request body too large: more than {limit} bytes")
             pieces.append(piece)
+        if size > min(SMALL, limit):
+            async with _large():
+                await self._rest(pieces, size, limit)
         return b"".join(pieces)
+
+    async def _rest(self, pieces: list[bytes], size: int, limit: int) -> None:
+        while size <= limit:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    piece = await self.next()
+            except TimeoutError:
+                raise BodyTooSlow("the request's body stopped coming") from None
+            if not piece:
+                return
+            size += len(piece)
+            pieces.append(piece)
+        raise BodyTooLarge(f"request body too large: more than {limit} bytes")
 
     def _unpause(self) -> None:
         if self._paused:
