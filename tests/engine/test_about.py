@@ -42,6 +42,12 @@ async def test_overview(database, tmp_path):
     assert overview.default_runtime == "runc"
 
 
+def test_user_namespaces_are_told_before_cgroups():
+    words = ("name=seccomp,profile=builtin", "name=cgroupns")
+    assert about._security(words, isolates=False) == words
+    assert about._security(words, isolates=True) == (words[0], "name=userns", words[1])
+
+
 def test_commit_of_a_checkout(tmp_path):
     assert about._checked_out(tmp_path) == ""
     (tmp_path / "HEAD").write_text("ref: refs/heads/main\n")

@@ -28,6 +28,15 @@ def test_in_the_vm():
     assert (options.run, options.host_link, options.hold_fd) == (Path("/v"), Path("/l"), 7)
 
 
+def test_the_isolation_is_one_of_two(capsys):
+    paths = ["--root", "/r", "--socket", "/s"]
+    assert parse(paths).isolation == ""
+    assert parse([*paths, "--isolation", "enhanced"]).isolation == "enhanced"
+    with pytest.raises(SystemExit):
+        parse([*paths, "--isolation", "much"])
+    assert "standard" in capsys.readouterr().err
+
+
 def test_missing_root_is_told(capsys):
     with pytest.raises(SystemExit) as ended:
         parse(["--socket", "s"])

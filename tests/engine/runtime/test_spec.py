@@ -156,3 +156,23 @@ def test_systempaths_unconfined():
     spec = config(masked_paths=(), readonly_paths=())
     assert spec["linux"]["maskedPaths"] == []
     assert spec["linux"]["readonlyPaths"] == []
+
+
+def test_a_user_namespace_that_exists_is_entered():
+    spec = config(
+        user_namespace="/proc/7/fd/9",
+        domainname="example.test",
+        devices=(Device("/dev/inside", "c", 10, 229, source="/dev/fuse"),),
+    )
+    assert namespaces(spec)["user"] == "/proc/7/fd/9"
+    assert spec["domainname"] == "example.test"
+    assert "kernel.domainname" not in spec["linux"]["sysctl"]
+    assert spec["linux"]["sysctl"]["net.ipv4.ping_group_range"] == "0 65535"
+    # nobody makes nodes there: the machine's are mounted, the rules stay
+    assert spec["linux"]["devices"] == []
+    assert mount(spec, "/dev/inside")["source"] == "/dev/fuse"
+    rule = {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rwm"}
+    assert rule in spec["linux"]["resources"]["devices"]
+    assert "user" not in namespaces(config())
+    shared = config(user_namespace="/proc/7/fd/9", ipc=HOST)
+    assert not [one for one in shared["mounts"] if one["destination"] == "/dev/mqueue"]
