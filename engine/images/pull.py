@@ -107,16 +107,52 @@ async def _pull_one(
     progress: Progress,
 ) -> None:
     wanted = platform or local()
-    manifest = await asyncio.to_thread(client.manifest, reference.digest or reference.tag or "")
     word = reference.digest or reference.tag or ""
+    old = store.catalogue.lookup(reference)
+    if platform is None and old is not None:
+        digest = await _current_digest(client, reference, old)
+        if digest:
+            progress.status(f"Pulling from {reference.path}", word)
+            _tell_end(store, reference, old, digest, progress, unchanged=True)
+            return
+    manifest = await asyncio.to_thread(client.manifest, word)
     progress.status(f"Pulling from {reference.path}", word)
     target = await asyncio.to_thread(
         lambda: _resolve(store, client, reference, manifest, wanted, explicit=platform is not None)
     )
-    old = store.catalogue.lookup(reference)
     image, new_layers = await _take(store, client, target, progress)
-    progress.status(f"Digest: {target.digest}")
     unchanged = old is not None and old.id == image.id and not new_layers
+    _tell_end(store, reference, image, target.digest, progress, unchanged=unchanged)
+
+
+async def _current_digest(client: Client, reference: Reference, image: Image) -> str:
+    """The registry's digest of a tag when the image was pulled by it already, else "".
+
+    Registries count a manifest's GET against limits, never its HEAD.
+    """
+    if not reference.tag or not local().matches(Platform.of(image.config)):
+        return ""
+    here = f"{reference.familiar_name}@"
+    known = {each.removeprefix(here) for each in image.digests if each.startswith(here)}
+    if not known:
+        return ""
+    try:
+        digest, _ = await asyncio.to_thread(client.head, reference.tag)
+    except RegistryError:
+        return ""  # the GET tells why
+    return digest if digest in known else ""
+
+
+def _tell_end(
+    store: "Store",
+    reference: Reference,
+    image: Image,
+    digest: str,
+    progress: Progress,
+    *,
+    unchanged: bool,
+) -> None:
+    progress.status(f"Digest: {digest}")
     progress.status(
         f"Status: Image is up to date for {reference.familiar}"
         if unchanged

@@ -62,6 +62,21 @@ def test_pull_tells_what_dockerd_tells(
     assert f"Digest: {statuses[-2].removeprefix('Digest: ')}" in again
 
 
+def test_a_current_tag_costs_no_manifest(
+    engine: NativeEngine, pushed: Push, proxy: Proxy, registry: Registry
+) -> None:
+    name = pushed("current", layers=1)
+    reference = f"{proxy.host}/{name}"
+    engine.docker("pull", "-q", reference)
+    proxy.requests.clear()
+    assert "Status: Image is up to date" in engine.docker("pull", reference).stdout
+    assert [method for method, path, _ in proxy.requests if "/manifests/" in path] == ["HEAD"]
+    # the tag moves
+    engine.docker("tag", "busybox", f"{registry.host}/{name}")
+    engine.docker("push", "-q", f"{registry.host}/{name}")
+    assert "Status: Downloaded newer image" in engine.docker("pull", reference).stdout
+
+
 def test_what_was_pushed_comes_back(engine: NativeEngine, registry: Registry) -> None:
     name = f"{registry.host}/roundtrip:v1"
     engine.docker("tag", "busybox", name)
