@@ -1,6 +1,7 @@
 """The engine is killed again and again while eight clients work; nothing promised is lost.
 
-COVE_KILLS says how often (20 unless set; 100 and more belong into a run of its own).
+COVE_KILLS says how often (20 unless set; 100 and more belong into a run of its own), and
+COVE_KILLED_FLAGS the engine's flags, such as `--isolation enhanced`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ LINES = "i=0; while :; do i=$((i+1)); echo $i; usleep 20000; done"
 
 @pytest.fixture
 def engine() -> Iterator[NativeEngine]:
-    engine = new_engine()
+    engine = new_engine(*os.environ.get("COVE_KILLED_FLAGS", "").split())
+    engine.folder.chmod(0o711)
     try:
         engine.start()
         engine.seed()
