@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, Self
 
@@ -119,7 +120,8 @@ def _fuzzy(pattern: str, value: str) -> bool:
     if takes_long(pattern):
         raise BadRequest(f"invalid filter: the regular expression '{pattern[:80]}' is too complex")
     try:
-        return len(value) <= _LONGEST and re.search(pattern, value) is not None
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of "[["
+            return len(value) <= _LONGEST and re.search(pattern, value) is not None
     except (re.error, RecursionError, OverflowError):
         return False
 

@@ -88,6 +88,8 @@ def _status(where: str, path: str, container: str) -> os.stat_result:
         raise missing(path, container) from error
     except OSError as error:
         raise EngineError(f"lstat {path}: {(error.strerror or '').lower()}") from error
+    except ValueError as error:  # a zero in it
+        raise EngineError(f"lstat {path}: invalid argument") from error
 
 
 def _info(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | None:
