@@ -35,7 +35,8 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def prune(request: Request) -> Response:
         query = request.query
-        keep = query.integer("keep-storage", 0) or query.integer("reserved-space", 0)
+        names = ("reserved-space", "keep-storage", "max-used-space")
+        keep = next((size for name in names if (size := query.integer(name, 0))), 0)
         everything = query.flag("all")
         filters = Filters.parse(query.get("filters"))
         told, reclaimed = await backend.prune(filters, everything=everything, keep=keep)

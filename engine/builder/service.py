@@ -4,6 +4,7 @@ import asyncio
 import errno
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.builder.workshop import Workshop
 
 Work = Coroutine[Any, Any, None]
+_COLLECT_SECONDS = 600.0
 
 
 class Builder:
@@ -42,6 +44,7 @@ class Builder:
         self._records = Records(database)
         self._workshop: Workshop | None = None
         self._running: set[asyncio.Task[Any]] = set()
+        self._collected = -_COLLECT_SECONDS
         # where the network namespace of a container (name or id) is; the daemon sets it
         self.namespace_of: Callable[[str], Path] | None = None
 
@@ -132,6 +135,16 @@ class Builder:
             lines.fail(str(self._worded(error)), code)
         finally:
             self._running.discard(task)
+            self._collect_soon()
+
+    def _collect_soon(self) -> None:
+        """Now and then keep the cache within its share of the disk, behind the answer."""
+        if self._workshop is None or time.monotonic() - self._collected < _COLLECT_SECONDS:
+            return
+        from engine.builder.usage import collect
+
+        self._collected = time.monotonic()
+        self._workshop.behind(collect(self._workshop))
 
     def _worded(self, error: Exception) -> Exception:
         """A full disk is told with its sizes."""

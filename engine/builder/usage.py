@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from engine.builder.workshop import Workshop
 from engine.errors import BadRequest
 from engine.filters import Filters
 
+# the cache may have a tenth of the disk, and 2 GiB in any case
+_SHARE, _LEAST = 10, 2 << 30
+_MOST_STEPS = 10_000
 _ALLOWED = frozenset(
     {"id", "parent", "type", "description", "inuse", "shared", "private", "until", "unused-for"}
 )
@@ -92,7 +96,7 @@ async def prune(
     sizes = await asyncio.to_thread(
         lambda: {entry.key: _size(shop, entry) for entry in list(shop.records)}
     )
-    total = sum(sizes.values())
+    total = sum(size for key, size in sizes.items() if _is_own(shop, key, shared))
     doomed: list[Entry] = []
     for entry in sorted(shop.records, key=lambda entry: entry.last_used or entry.created):
         if keep and total <= keep:
@@ -103,11 +107,27 @@ async def prune(
             continue
         if _chosen(entry, filters, shared):
             doomed.append(entry)
-            total -= sizes[entry.key]
+            total -= sizes[entry.key] if entry.chain_id not in shared else 0
     await shop.records.drop([entry.key for entry in doomed])
     freed = await _delete(shop, doomed, sizes)
     told = [identity(entry.key) for entry in doomed if entry.kind is not Kind.STEP]
     return told, freed
+
+
+async def collect(shop: Workshop) -> None:
+    """Keep the cache within its share of the disk, and its small records within a number."""
+    limit = max(_LEAST, shutil.disk_usage(shop.folders.root).total // _SHARE)
+    await prune(shop, Filters(), everything=False, keep=limit)
+    steps = [entry for entry in shop.records if entry.kind is Kind.STEP]
+    if len(steps) > _MOST_STEPS:
+        steps.sort(key=lambda entry: entry.last_used or entry.created)
+        await shop.records.drop([entry.key for entry in steps[: -_MOST_STEPS // 2]])
+
+
+def _is_own(shop: Workshop, key: str, shared: set[str]) -> bool:
+    """Whether an entry takes space that no image takes anyway."""
+    entry = shop.records.get(key)
+    return entry is not None and entry.chain_id not in shared
 
 
 async def _delete(shop: Workshop, doomed: list[Entry], sizes: Mapping[str, int]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.docker_registry import Registry, start_registry
 from tests.support.native import NativeEngine, new_engine
 
 
@@ -58,6 +59,13 @@ def engine() -> Iterator[NativeEngine]:
         yield engine
     finally:
         engine.clean()
+
+
+@pytest.fixture(scope="package")
+def registry() -> Iterator[Registry]:
+    registry = start_registry()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.builder.conftest import Builds
+from tests.support.docker_registry import Registry
 from tests.support.native import NativeEngine, new_engine
 
 pytestmark = pytest.mark.root
@@ -182,9 +183,34 @@ def test_the_cache_is_told_and_pruned(own: Builds) -> None:
     assert "700B" in said
     engine.docker("rmi", "cached:1")
     assert any(row["ID"] == layer["ID"] and not row["Shared"] for row in rows(engine))
+    kept = engine.docker("builder", "prune", "-f", "--keep-storage", "1GB").stdout
+    assert kept.strip().endswith("0B")
     assert "5kB" in engine.docker("builder", "prune", "-af").stdout
     assert rows(engine) == []
     assert "Using cache" not in own.run("FROM busybox\nRUN head -c 5000 /dev/zero > /zero\n").stdout
+
+
+def test_layers_that_a_push_compressed_stay_in_the_cache(own: Builds, registry: Registry) -> None:
+    engine, name = own.engine, f"{registry.host}/built/{time.time_ns()}:1"
+    dockerfile = "FROM busybox\nRUN head -c 300000 /dev/zero > /zero\n"
+    own.run(dockerfile, "-t", name)
+    engine.docker("push", "-q", name)
+    blobs = engine.root / "content/blobs/sha256"
+    assert wait_for(
+        lambda: all(
+            path.stat().st_size < 300000
+            for path in blobs.iterdir()
+            if path.stat().st_size < 1000000
+        )
+    )  # the plain one gave way
+    engine.docker("rmi", name)
+    assert "Using cache" in own.run(dockerfile, "-t", "again:1").stdout
+    engine.docker("rmi", "again:1")
+    engine.restart()
+    assert "Using cache" in own.run(f"{dockerfile}RUN ls -l /zero\n", "-t", name).stdout
+    engine.docker("push", "-q", name)
+    engine.docker("rmi", name)
+    own.run(f"FROM {name}\nRUN ls -l /zero\n", "--pull")
 
 
 def test_a_cache_mount_that_is_locked_is_had_by_one(builds: Builds) -> None:
