@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import socket
 import time
 from typing import Any
@@ -23,6 +22,7 @@ from engine.containers.views import settle as settle_views
 from engine.containers.views import views
 from engine.errors import BadRequest, EngineError, NotFound
 from engine.images.model import Image
+from engine.linux.removal import remove_tree
 from engine.values import dataclass
 
 
@@ -88,7 +88,10 @@ class Creator:
             config, host, self._settings.shares, lambda one: self._other(one).record
         )
         settle_views(points, self._roots.folder(id), self._neighbours.images.resolve)
-        endpoints = asked_endpoints(body.get("NetworkingConfig"), config, host)
+        endpoints = {
+            self._network_name(key): settings
+            for key, settings in asked_endpoints(body.get("NetworkingConfig"), config, host).items()
+        }
         for network, settings in endpoints.items():
             self._neighbours.networks.check(network, endpoint_config(settings, id))
         self._adopt_host_name(config, host, asked=bool(body.get("Hostname")))
@@ -113,6 +116,13 @@ class Creator:
         if not isolation.enhanced(host, labels, self._settings.isolation):
             return 0
         return isolation.JOINED if isolation.joins(host) else self._ranges.take(id)
+
+    def _network_name(self, reference: str) -> str:
+        """The name of a network given by its id; a start complains of one that isn't there."""
+        try:
+            return self._neighbours.networks.resolve(reference).name
+        except NotFound:
+            return reference
 
     def _adopt_host_name(self, config: Json, host: Json, *, asked: bool) -> None:
         """A container in another's network has its name; one in the machine's, the machine's."""
@@ -169,7 +179,7 @@ class Creator:
         for key in (record.id, *(key for key, _ in views(record))):
             await self._neighbours.snapshots.remove(key)
         folder = self._roots.folder(record.id)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, folder)
 
 
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}

@@ -6,7 +6,6 @@ Each container changes under its lock. A client that goes away doesn't stop what
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 from collections.abc import Callable, Sequence
 
@@ -404,7 +403,7 @@ class Lifecycle:
         """Delete the container's folder once nothing is mounted in it."""
         if container.unmounting is not None:
             await container.unmounting
-        await asyncio.to_thread(shutil.rmtree, self._roots.folder(container.id), ignore_errors=True)
+        await asyncio.to_thread(self._roots.wipe, container.id)
 
     async def _remove_volumes(self, container: Container) -> None:
         for point in container.record.mounts:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.containers.start import bundle_of
 from engine.containers.store import Store
 from engine.containers.tasks import Tasks
 from engine.containers.views import owner_of
+from engine.linux.removal import remove_tree
 from engine.networks import Sandbox, SandboxRequest
 from engine.values import dataclass
 
@@ -167,7 +167,7 @@ class Restorer:
             await self._neighbours.runtime.delete(id)  # its network went with networks.restore()
         for id in strays.folders:
             await asyncio.to_thread(self._roots.clear, id)
-            await asyncio.to_thread(shutil.rmtree, self._settings.folder / id, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, self._settings.folder / id)
         for id in strays.snapshots:
             await self._neighbours.snapshots.remove(id)
 

@@ -18,6 +18,7 @@ from engine.containers.views import IMAGE
 from engine.errors import EngineError
 from engine.linux import identity, mounts, shared, trees
 from engine.linux.mounts import Mount
+from engine.linux.removal import remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +96,11 @@ class Roots:
         self.unmount(id)
         with contextlib.suppress(OSError):
             self._unmount(self.folder(id) / "shm", lazy=True)
+
+    def wipe(self, id: str) -> None:
+        """Delete the container's folder, whatever a killed engine left mounted in it; blocks."""
+        self.clear(id)
+        remove_tree(self.folder(id))
 
     def pin(self, record: Record, isolated: Isolated | None = None) -> None:
         """Mount what `pinned` says at `pin_of` each; blocks. Raises OSError, EngineError.

@@ -8,6 +8,7 @@ import platform
 
 _SYSCALL_OPENAT2 = 437  # the same number on x86-64 and aarch64
 _SYSCALL_PIDFD_SEND_SIGNAL = 424
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_IN_ROOT = 0x10
 RESOLVE_NO_MAGICLINKS = 0x02
 
@@ -42,17 +43,26 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     Kernels before 5.6 lack the call; that raises OSError(ENOSYS) rather than opening unsafely.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return _openat2(root_fd, path, how)
+
+
+def open_unmounted(folder_fd: int, name: str | bytes, flags: int) -> int:
+    """Open `name` in a folder unless something is mounted there. Raises OSError (EXDEV)."""
+    return _openat2(folder_fd, name, _OpenHow(flags | os.O_CLOEXEC, 0, RESOLVE_NO_XDEV))
+
+
+def _openat2(folder_fd: int, path: str | bytes, how: _OpenHow) -> int:
     while True:
         result = libc().syscall(
             ctypes.c_long(_SYSCALL_OPENAT2),
-            ctypes.c_int(root_fd),
+            ctypes.c_int(folder_fd),
             ctypes.c_char_p(os.fsencode(path)),
             ctypes.byref(how),
             ctypes.c_size_t(ctypes.sizeof(how)),
         )
         # EAGAIN: a rename elsewhere raced with the walk; the kernel asks to try again
         if result >= 0 or ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
-            return check(int(result), path)
+            return check(int(result), os.fsdecode(path))
 
 
 def unshare(flags: int) -> None:

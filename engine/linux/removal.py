@@ -9,6 +9,8 @@ import itertools
 import os
 from pathlib import Path
 
+from engine.linux.libc import open_unmounted
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEP = 100
 _MOVED = b".removed-"
@@ -17,8 +19,9 @@ _MOVED = b".removed-"
 def remove_tree(path: str | bytes | Path, *, dir_fd: int | None = None) -> bool:
     """Delete a folder and all below it; links are deleted, never followed. Blocks.
 
-    A folder that isn't there is fine. What can't be deleted (a mount point, an immutable file) is
-    left, with the folders above it; then the answer is False.
+    What is mounted below is never entered: it's a volume, or a folder of the user's. A folder that
+    isn't there is fine. What can't be deleted (a mount point, an immutable file) is left, with the
+    folders above it; then the answer is False.
     """
     try:
         top = os.open(path, _FOLDER, dir_fd=dir_fd)
@@ -78,7 +81,7 @@ class _Removal:
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=fd)
             return
-        below = os.open(name, _FOLDER, dir_fd=fd)
+        below = open_unmounted(fd, name, _FOLDER)
         try:
             self._empty(below, depth)
         finally:

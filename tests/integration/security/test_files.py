@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import subprocess
 import tarfile
 import threading
 import time
@@ -19,6 +20,7 @@ from docker.errors import APIError
 from docker.types import Mount
 
 from engine.linux import confined
+from engine.linux.removal import remove_tree
 from engine.volumes import tree
 from tests.support.native import NativeEngine
 
@@ -286,3 +288,20 @@ def test_an_image_of_a_running_container_holds_only_its_own(client: Any, tmp_pat
         box.remove(force=True)
         if image is not None:
             client.images.remove(image.id, force=True)
+
+
+def test_a_removal_enters_no_mount(tmp_path: Path) -> None:
+    """A killed engine can leave a volume, or a folder of the user's, mounted in a container's."""
+    volume, top = tmp_path / "volume", tmp_path / "top"
+    (volume / "below").mkdir(parents=True)
+    (volume / "below/kept").write_text("kept")
+    (top / "pins/0").mkdir(parents=True)
+    (top / "other").write_text("x")
+    subprocess.run(["mount", "--bind", volume, top / "pins/0"], check=True)
+    try:
+        assert not remove_tree(top)
+        assert (volume / "below/kept").read_text() == "kept"
+        assert not (top / "other").exists()
+    finally:
+        subprocess.run(["umount", top / "pins/0"], check=True)
+    assert remove_tree(top) and not top.exists()
