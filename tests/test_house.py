@@ -23,7 +23,7 @@ def tracked(*patterns: str) -> list[Path]:
     return [REPO / name for name in listed.stdout.split("\0") if name and (REPO / name).is_file()]
 
 
-@pytest.mark.parametrize("name", ["guest", "host", "dev"])
+@pytest.mark.parametrize("name", ["guest", "host", "dev", "suites"])
 def test_every_locked_requirement_has_hashes_and_no_address(name: str) -> None:
     text = (REPO / f"requirements/{name}.txt").read_text()
     requirements = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
