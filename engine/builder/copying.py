@@ -41,6 +41,11 @@ class Order:
     dressed: bool = False
     word: str = "COPY"
 
+    @property
+    def mode_on_the_way(self) -> int:
+        """The mode of folders that are made on the way: BuildKit gives them that of the files."""
+        return 0o755 if self.mode is None else self.mode(0o755, True) & 0o777
+
 
 class Placing:
     """One step's files on their way into `upper`, an empty folder, over the image at `below`."""
@@ -125,7 +130,7 @@ class Placing:
         if there is None:
             owner = self._order.owner or Owner(0, 0)
             os.chown(place, owner.uid, owner.gid)
-            os.chmod(place, 0o755)
+            os.chmod(place, self._order.mode_on_the_way)
             self._times[path] = self._order.stamp
         else:
             os.chown(place, there.st_uid, there.st_gid)

@@ -62,7 +62,7 @@ class Filling:
         try:
             with self._folders.mounted(overlay) as merged:
                 target = resolve(str(merged), order.destination)
-                os.makedirs(merged / target, exist_ok=True)
+                _make_way(merged / target, order)
                 for number in sorted(gathered.archives):
                     item = gathered.sources[number][0]
                     unpack_into(item.tree.place(item.path), merged, target, order.owner)
@@ -83,3 +83,14 @@ class Filling:
 
 def _newest(gathered: Gathered) -> int:
     return max((items[0].status.st_mtime_ns for items in gathered.sources), default=0)
+
+
+def _make_way(folder: Path, order: Order) -> None:
+    """Make a folder and those above it where they are missing; they belong to the new owner."""
+    if folder.is_dir():
+        return
+    _make_way(folder.parent, order)
+    folder.mkdir()
+    if order.owner is not None:
+        os.chown(folder, order.owner.uid, order.owner.gid)
+    folder.chmod(order.mode_on_the_way)

@@ -161,7 +161,7 @@ def test_copy_flags(builds: Builds) -> None:
     )
     assert said.splitlines() == [
         "/one 1234:5678 644",
-        "/two 7:8 755",
+        "/two 7:8 640",
         "/two/x 7:8 640",
         "/exc/x",
         "/link/a",
