@@ -2,7 +2,8 @@
 
 A sample is a folder: Dockerfile, `context` (a folder NAME.tar in it is sent as an archive),
 `options` for the request, and `expected`: what the build printed, the history, the config, and the
-files that the base image lacks. To record them again: run this file with an engine's address.
+files that the base image lacks. `features` has samples of what only BuildKit does there, of which
+the files are compared. To record them again: run this file with an engine's address.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
@@ -27,6 +28,7 @@ if __name__ != "__main__":
 pytestmark = pytest.mark.root
 
 SAMPLES = Path(__file__).with_name("samples")
+FEATURES = Path(__file__).with_name("features")
 TAG = "builder-sample:1"
 HIDDEN = (" --->", "Removed intermediate", "Successfully", "\x1b[0m")
 DEVICES = ("dev", "proc", "sys", ".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf")
@@ -116,6 +118,12 @@ def files(client: docker.APIClient, image: str) -> Iterator[str]:
             yield f"{kind} {entry.mode:04o} {entry.uid}:{entry.gid} {entry.name} {what}".rstrip()
 
 
+def own(client: docker.APIClient) -> list[str]:
+    """The files that the base image lacks."""
+    base = set(files(client, "busybox"))
+    return sorted(set(files(client, TAG)) - base, key=lambda line: line.split(" ")[3])
+
+
 def result(client: docker.APIClient, sample: Path) -> str:
     """All that there is to compare."""
     with contextlib.suppress(docker.errors.ImageNotFound):
@@ -126,9 +134,7 @@ def result(client: docker.APIClient, sample: Path) -> str:
     except docker.errors.ImageNotFound:
         pass
     else:
-        base = set(files(client, "busybox"))
-        own = sorted(set(files(client, TAG)) - base, key=lambda line: line.split(" ")[3])
-        parts |= {"history": history(client), "config": config(client), "files": own}
+        parts |= {"history": history(client), "config": config(client), "files": own(client)}
         client.remove_image(TAG, force=True)
     return "".join(
         f"== {name}\n{''.join(f'{line}{chr(10)}' for line in lines)}"
@@ -149,8 +155,27 @@ def test_sample(client: docker.APIClient, name: str) -> None:
     assert result(client, SAMPLES / name) == expected
 
 
+@pytest.mark.parametrize("name", sorted(sample.name for sample in FEATURES.iterdir()))
+def test_feature(client: docker.APIClient, name: str) -> None:
+    build(client, FEATURES / name)
+    expected = (FEATURES / name / "expected").read_text()
+    assert "\n".join([*own(client), ""]) == expected
+    client.remove_image(TAG, force=True)
+
+
+def record_feature(url: str, sample: Path) -> None:
+    """Build with BuildKit, by the docker CLI's plugin."""
+    context = packed(sample / "context")
+    subprocess.run(["docker", "-H", url, "build", "-q", "-t", TAG, "-"], input=context, check=True)
+    (sample / "expected").write_text("\n".join([*own(peer), ""]))
+    peer.remove_image(TAG, force=True)
+
+
 if __name__ == "__main__":
     peer = docker.APIClient(base_url=sys.argv[1], timeout=60)
-    wanted: list[Any] = sys.argv[2:] or sorted(sample.name for sample in SAMPLES.iterdir())
-    for chosen in wanted:
-        (SAMPLES / chosen / "expected").write_text(result(peer, SAMPLES / chosen))
+    for chosen in sorted([*SAMPLES.iterdir(), *FEATURES.iterdir()]):
+        if chosen.name in sys.argv[2:] or len(sys.argv) == 2:
+            if chosen.parent == FEATURES:
+                record_feature(sys.argv[1], chosen)
+            else:
+                (chosen / "expected").write_text(result(peer, chosen))
