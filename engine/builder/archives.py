@@ -48,7 +48,7 @@ def unpack_into(place: str | Path, root: Path, folder: str, owner: Owner | None)
     try:
         with open(place, "rb", buffering=0) as file:
             pieces = compression.chunks(lambda size: file.read(size) or b"")
-            reader = Members(Reader(Source(pieces)), owner, folder)
+            reader = Members(Reader(Source(pieces)), owner, folder, devices=True)
             unpacker.apply(reader)  # type: ignore[arg-type]
     except (TarError, UnpackError, compression.CompressionError) as error:
         raise CopyFailed(f"failed to unpack {os.path.basename(place)}: {error}") from error

@@ -1,12 +1,13 @@
 """The build context: what the client sent, unpacked on its way in and known by digest.
 
-Owners don't count (everything is root's until a COPY says otherwise), and a name that a layer
-would take for a deletion (`.wh.`) is left out.
+Owners don't count (everything is root's until a COPY says otherwise). Left out are device nodes,
+and names that a layer would take for deletions (`.wh.`).
 """
 
 import asyncio
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -37,10 +38,15 @@ class Context:
         """A small file of the context; links lead nowhere outside. None when there is none."""
         folder = os.open(self.root, _FOLDER)
         try:
-            # O_NONBLOCK: there may be a fifo of that name
-            descriptor = open_in_root(folder, name, os.O_RDONLY | os.O_NONBLOCK)
-            with open(descriptor, "rb") as file:
-                content = file.read(_MOST_DOCKERFILE + 1)
+            # looked at before it's opened: a fifo would block, a device do who knows what
+            found = open_in_root(folder, name, os.O_PATH)
+            try:
+                if not stat.S_ISREG(os.fstat(found).st_mode):
+                    return None
+                with open(f"/proc/self/fd/{found}", "rb") as file:
+                    content = file.read(_MOST_DOCKERFILE + 1)
+            finally:
+                os.close(found)
         except OSError:
             return None
         finally:
@@ -89,7 +95,10 @@ class Members:
     prefix: where the members are to lie, without a slash at either end.
     """
 
-    def __init__(self, reader: Reader, owner: Owner | None, prefix: str = "") -> None:
+    def __init__(
+        self, reader: Reader, owner: Owner | None, prefix: str = "", *, devices: bool = False
+    ) -> None:
+        self._devices = devices
         self._reader = reader
         self._owner = owner
         self._prefix = os.fsencode(prefix)
@@ -105,6 +114,8 @@ class Members:
         for entry in self._reader:
             parts = [part for part in entry.name.split(b"/") if part not in (b"", b".")]
             if any(part.startswith(b".wh.") for part in parts):
+                continue
+            if not self._devices and entry.type in (b"3", b"4"):
                 continue
             if self._owner is not None:
                 entry.uid, entry.gid = self._owner.uid, self._owner.gid

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -225,4 +226,5 @@ def _is_archive(items: list[Item]) -> bool:
     from engine.builder.archives import is_archive
 
     first = items[0]
-    return first.named and is_archive(first.tree.place(first.path))
+    plain = first.named and stat.S_ISREG(first.status.st_mode)
+    return plain and is_archive(first.tree.place(first.path))

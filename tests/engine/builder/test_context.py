@@ -63,6 +63,20 @@ def test_a_name_that_means_deletion_is_left_out(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["y"]
 
 
+def test_device_nodes_are_left_out(tmp_path: Path) -> None:
+    zero = {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5}
+    disk = {"type": tarfile.BLKTYPE, "devmajor": 8}
+    opened(archive(("Dockerfile", b"", zero), ("disk", b"", disk), ("a", b"", {})), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "Dockerfile")
+    (tmp_path / "null").symlink_to("/dev/null")
+    assert Context(tmp_path).read("Dockerfile") is None
+    assert Context(tmp_path).read("null") is None
+
+
 def test_the_last_of_two_members_counts(tmp_path: Path) -> None:
     content = archive(("a", b"first", {}), ("./a", b"second", {}))
     assert opened(content, tmp_path).digests == {"a": hashlib.sha256(b"second").hexdigest()}
