@@ -17,6 +17,7 @@ from engine.builder.instructions import (
     Arg,
     Cmd,
     Copy,
+    Env,
     Healthcheck,
     Instruction,
     Maintainer,
@@ -53,7 +54,8 @@ class Vertex:
     """One step. config: the image's inner config after it; author: the image's author after it.
 
     args: build arguments in force after it. trigger: it comes from the base image's ONBUILD.
-    note: what the classic builder says besides ("" mostly). undefined: variables in it that are
+    created_by is "" for a step that history doesn't mention (ONBUILD with BuildKit). note: what
+    the classic builder says besides ("" mostly). undefined: variables in it that are
     none.
     """
 
@@ -108,6 +110,7 @@ class _Steps:
         self._author = author
         self._cmd_set = False
         self._asked: set[str] = set()  # names of ARGs, those without a value too
+        self._later: dict[str, str] = {}  # ARGs that came after an ENV of their name
         self.args: dict[str, str] = {}
 
     def take(self, step: Instruction, *, trigger: bool = False) -> Vertex:
@@ -121,8 +124,14 @@ class _Steps:
             raise error.at(step.first_line) from error
 
     def _variables(self) -> dict[str, str]:
-        """What a step may refer to: an ENV is stronger than an ARG of its name."""
-        return {**self.args, **configs.variables(self._config)}
+        """What a step may refer to: an ENV is stronger than an ARG of its name.
+
+        With BuildKit it's the later one of both.
+        """
+        return {**self.args, **self._environment()}
+
+    def _environment(self) -> dict[str, str]:
+        return {**configs.variables(self._config), **self._later}
 
     def _take(self, step: Instruction, by: Expander) -> Vertex:
         note = self._note(step)
@@ -135,8 +144,13 @@ class _Steps:
             return self._copy(step)
         if isinstance(step, Maintainer):
             self._author = step.name
+        if isinstance(step, Env):
+            for name, _ in step.pairs:
+                self._later.pop(name, None)
         if isinstance(step, Cmd):
             self._cmd_set = bool(step.command.words)
+            if self._style is Style.BUILDKIT:
+                self._config = {**self._config, "ArgsEscaped": True}
         told = history.other(self._style, step, self._config)
         return replace(self._vertex(step, self._plain(step), told), note=note)
 
@@ -171,6 +185,8 @@ class _Steps:
                 value = self._plan.meta.get(name) if default is None else default
             if value is not None:
                 self.args[name] = value
+                if self._style is Style.BUILDKIT and name in configs.variables(self._config):
+                    self._later[name] = value
             elif self._style is Style.CLASSIC:
                 self.args.pop(name, None)
             self._asked.add(name)
@@ -179,7 +195,7 @@ class _Steps:
 
     def _arguments(self) -> list[str]:
         """Arguments as a RUN's history tells them."""
-        environment = configs.variables(self._config)
+        environment = self._environment()
         if self._style is Style.BUILDKIT:
             return [f"{name}={environment.get(name, value)}" for name, value in self.args.items()]
         return sorted(
@@ -195,7 +211,7 @@ class _Steps:
                 "granting entitlement security.insecure is not allowed by build daemon "
                 "configuration"
             )
-        environment = configs.variables(self._config)
+        environment = self._environment()
         own = {name: value for name, value in self.args.items() if name not in environment}
         key_env = {**environment, **dict(sorted(own.items()))}
         workdir = self._config.get("WorkingDir") or "/"

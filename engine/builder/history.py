@@ -107,9 +107,16 @@ def _healthcheck(style: Style, check: Healthcheck, config: Mapping[str, Any]) ->
     ]
     if style is Style.CLASSIC:
         return f"HEALTHCHECK &{{{' '.join((test, *times, str(check.retries)))}}}"
-    names = ("Interval", "Timeout", "StartPeriod", "StartInterval")
-    told = " ".join(f"{name}:{time}" for name, time in zip(names, times, strict=True))
-    return f"HEALTHCHECK {{Test:{test} {told} Retries:{check.retries}}}"
+    told = " ".join((_quoted(check.test), *map(quote, times), _character(check.retries)))
+    return f"HEALTHCHECK &{{{told}}}"
+
+
+def _character(code: int) -> str:
+    """A number as BuildKit tells it: as if it were a character."""
+    if not 0 <= code <= 0x10FFFF or 0xD800 <= code < 0xE000:
+        code = 0xFFFD
+    bare = quote(chr(code))[1:-1]
+    return "'" + {'\\"': '"', "'": "\\'"}.get(bare, bare) + "'"
 
 
 def duration(time: int) -> str:
@@ -140,6 +147,8 @@ def _stopsignal(style: Style, stop: StopSignal, config: Mapping[str, Any]) -> st
 
 
 def _onbuild(style: Style, trigger: OnBuild, config: Mapping[str, Any]) -> str:
+    if style is Style.BUILDKIT:
+        return ""
     return f"ONBUILD {trigger.trigger}"
 
 

@@ -144,7 +144,8 @@ EOF
     EXPOSE 53/udp 80
     ENV x=y
     CMD echo
-    HEALTHCHECK --interval=5m CMD x
+    HEALTHCHECK --interval=5m --retries=3 CMD x
+    ONBUILD RUN x
     """
     told = [vertex.history() for vertex in steps(text, style=Style.BUILDKIT, A="2")]
     assert told == [
@@ -155,8 +156,8 @@ EOF
         "EXPOSE [53/udp 80/tcp]",
         "ENV x=y",
         'CMD ["/bin/sh" "-c" "echo"]',
-        "HEALTHCHECK {Test:[CMD-SHELL x] Interval:5m0s Timeout:0s StartPeriod:0s "
-        "StartInterval:0s Retries:0}",
+        'HEALTHCHECK &{["CMD-SHELL" "x"] "5m0s" "0s" "0s" "0s" \'\\x03\'}',
+        "",
     ]
 
 
@@ -212,6 +213,19 @@ def test_an_argument_asked_for_again() -> None:
     text = "ARG A=1\nARG A\nRUN x"
     assert run_of(text).key_env == (PATH,)
     assert run_of(text, style=Style.BUILDKIT).key_env == (PATH, "A=1")
+
+
+def test_the_later_one_of_env_and_arg_counts_with_buildkit() -> None:
+    text = "ENV A=1\nARG A=2\nENV B=$A\nRUN x"
+    assert run_of(text).key_env == (PATH, "A=1", "B=1")
+    assert run_of(text, style=Style.BUILDKIT).key_env == (PATH, "A=2", "B=2")
+    assert run_of(f"{text}\nENV A=3\nRUN y", style=Style.BUILDKIT).key_env == (
+        PATH,
+        "A=3",
+        "B=2",
+    )
+    assert last(text, style=Style.BUILDKIT).config["Env"] == [PATH, "A=1", "B=2"]
+    assert last(text, style=Style.BUILDKIT).history() == "RUN |1 A=2 /bin/sh -c x # buildkit"
 
 
 def test_arguments_of_the_stage_below() -> None:
