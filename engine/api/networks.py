@@ -114,6 +114,7 @@ class Backend(Protocol):
         links: Sequence[str],
         gw_priority: int,
         driver_opts: Mapping[str, str],
+        link_local: Sequence[str],
     ) -> None: ...
     async def disconnect_container(self, network: str, container: str, *, force: bool) -> None: ...
 
@@ -266,4 +267,5 @@ async def _connect(backend: Backend, network: str, body: Mapping[str, Any]) -> N
         links=strings(config, "Links"),
         gw_priority=priority,
         driver_opts=mapping(config, "DriverOpts") or {},
+        link_local=strings(ipam, "LinkLocalIPs"),
     )

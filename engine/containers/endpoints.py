@@ -107,6 +107,7 @@ def endpoint_config(settings: Mapping[str, Any], id: str) -> EndpointConfig:
         links=tuple(settings.get("Links") or ()),
         gw_priority=settings.get("GwPriority") or 0,
         driver_opts=settings.get("DriverOpts") or {},
+        link_local=tuple(ipam.get("LinkLocalIPs") or ()),
     )
 
 
@@ -114,7 +115,11 @@ def document_of(settings: EndpointConfig, id: str) -> Json:
     """The opposite of `endpoint_config`."""
     ipam = {
         key: value
-        for key, value in (("IPv4Address", settings.ipv4), ("IPv6Address", settings.ipv6))
+        for key, value in (
+            ("IPv4Address", settings.ipv4),
+            ("IPv6Address", settings.ipv6),
+            ("LinkLocalIPs", list(settings.link_local)),
+        )
         if value
     }
     return {
@@ -219,7 +224,7 @@ def endpoint_document(
     """One entry of NetworkSettings.Networks."""
     aliases = settings.get("Aliases") or None
     names = None
-    if user_defined and endpoint:
+    if user_defined and record.state.started_at:
         extra = settings.get("Aliases") or []
         names = list(dict.fromkeys([record.name, *extra, record.id[:12]]))
         if record.config["Hostname"] and record.config["Hostname"] not in names:

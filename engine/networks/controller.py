@@ -238,10 +238,18 @@ class Controller:
         links: Sequence[str] = (),
         gw_priority: int = 0,
         driver_opts: Mapping[str, str] | None = None,
+        link_local: Sequence[str] = (),
     ) -> None:
         """A client joins a container (name or id) to a network: the containers' store does it."""
         settings = EndpointConfig(
-            ipv4, ipv6, mac, tuple(aliases), tuple(links), gw_priority, driver_opts or {}
+            ipv4,
+            ipv6,
+            mac,
+            tuple(aliases),
+            tuple(links),
+            gw_priority,
+            driver_opts or {},
+            tuple(link_local),
         )
         found = self._store.resolve(network)
         await self._containers.connect_network(container, found, settings)

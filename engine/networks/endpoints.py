@@ -50,6 +50,7 @@ class Endpoints:
             host_link=self._identity.veth(endpoint_id),
             link=link,
             names=names_of(request, config),
+            link_local=config.link_local,
         )
 
     def release(self, network: Network, endpoint: Endpoint) -> None:

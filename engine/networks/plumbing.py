@@ -113,7 +113,7 @@ def _outside(wire: Wire, descriptor: int, group: int) -> list[netlink.Message]:
 def _configure(wire: Wire) -> list[netlink.Message]:
     one = wire.endpoint
     index = socket.if_nametoindex(one.link)
-    if one.ipv6:
+    if one.ipv6 or any(":" in address for address in one.link_local):
         write_sysctl(f"ipv6/conf/{one.link}/accept_dad", "0")
     else:
         write_sysctl(f"ipv6/conf/{one.link}/disable_ipv6", "1")
@@ -122,6 +122,8 @@ def _configure(wire: Wire) -> list[netlink.Message]:
         messages.append(netlink.add_address(index, one.ipv4, one.prefix4))
     if one.ipv6:
         messages.append(netlink.add_address(index, one.ipv6, one.prefix6))
+    for address in one.link_local:
+        messages.append(netlink.add_address(index, address, 64 if ":" in address else 16))
     if wire.default:
         messages += _default_routes(one, index)
     return messages

@@ -50,6 +50,7 @@ class EndpointConfig:
     links: tuple[str, ...] = ()
     gw_priority: int = 0
     driver_opts: Mapping[str, str] = field(default_factory=dict)
+    link_local: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """The settings as JSON."""
@@ -61,6 +62,7 @@ class EndpointConfig:
             "links": list(self.links),
             "gw_priority": self.gw_priority,
             "driver_opts": dict(self.driver_opts),
+            "link_local": list(self.link_local),
         }
 
     @classmethod
@@ -69,6 +71,7 @@ class EndpointConfig:
         words = dict(record)
         words["aliases"] = tuple(words.get("aliases") or ())
         words["links"] = tuple(words.get("links") or ())
+        words["link_local"] = tuple(words.get("link_local") or ())
         return cls(**words)
 
 
@@ -135,15 +138,21 @@ class Endpoint:
     host_link: str = ""
     link: str = ""
     names: tuple[str, ...] = ()
+    link_local: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """The endpoint as JSON."""
-        return {**asdict(self), "names": list(self.names)}
+        return {
+            **asdict(self),
+            "names": list(self.names),
+            "link_local": list(self.link_local),
+        }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """The endpoint that `to_record` wrote."""
-        return cls(**{**record, "names": tuple(record.get("names") or ())})
+        lists = {key: tuple(record.get(key) or ()) for key in ("names", "link_local")}
+        return cls(**{**record, **lists})
 
 
 @dataclass(frozen=True)

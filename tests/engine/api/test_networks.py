@@ -186,7 +186,7 @@ async def test_connect_and_disconnect() -> None:
     body = {
         "Container": "web",
         "EndpointConfig": {
-            "IPAMConfig": {"IPv4Address": "10.0.0.7"},
+            "IPAMConfig": {"IPv4Address": "10.0.0.7", "LinkLocalIPs": ["169.254.1.1"]},
             "Aliases": ["shop"],
             "GwPriority": 3,
         },
@@ -204,6 +204,7 @@ async def test_connect_and_disconnect() -> None:
         "links": [],
         "gw_priority": 3,
         "driver_opts": {},
+        "link_local": ["169.254.1.1"],
     }
     assert left == ("shop", "web", True)
 
