@@ -15,6 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from engine.linux.libc import open_in_root
+from engine.snapshots.headers import encode
 from engine.values import dataclass
 
 _CHUNK = 1 << 20
@@ -188,7 +189,7 @@ def _member(
         return
     if layer and is_whiteout(status):
         folder, _, name = path.rpartition("/")
-        yield _header(tarfile.TarInfo(f"{folder}/.wh.{name}" if folder else f".wh.{name}"))
+        yield encode(tarfile.TarInfo(f"{folder}/.wh.{name}" if folder else f".wh.{name}"))
         return
     with contextlib.ExitStack() as stack:
         try:
@@ -199,15 +200,11 @@ def _member(
         except OSError as error:
             _check_gone(error)
             return
-        yield _header(info)
+        yield encode(info)
         if file is not None:
             yield from _content(file, info.size)
     if layer and info.isdir() and is_opaque(full):
-        yield _header(tarfile.TarInfo(f"{path}/.wh..wh..opq"))
-
-
-def _header(info: tarfile.TarInfo) -> bytes:
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        yield encode(tarfile.TarInfo(f"{path}/.wh..wh..opq"))
 
 
 def _info(
