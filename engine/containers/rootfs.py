@@ -35,6 +35,7 @@ class Roots:
         unmount: Callable[..., bool] = mounts.unmount,
     ) -> None:
         self._mount, self._unmount = mount, unmount
+        self._held: dict[str, int] = {}  # descriptors of detached roots
         self._snapshots = neighbours.snapshots
         self._volumes = neighbours.volumes
         self._folder = settings.folder
@@ -71,6 +72,18 @@ class Roots:
             mount_root(self._snapshots.root, target, isolated, what)
         return target
 
+    def detach(self, id: str) -> None:
+        """Take a running container's root out of our mount namespace, but hold it; blocks.
+
+        Each start copies the namespace, and each mount there costs every later start. Held, since
+        who lets go of a root last waits for its sync, and that shouldn't be the container.
+        """
+        held = os.open(self.path(id), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self._unmount(self.path(id), lazy=True):
+            self._held[id] = held
+        else:
+            os.close(held)
+
     def unmount(self, id: str) -> None:
         """Unmount the root (at once or when its last user is gone); nothing mounted is fine.
 
@@ -80,6 +93,8 @@ class Roots:
         with contextlib.suppress(OSError):
             while self._unmount(self.path(id), lazy=True):
                 continue
+        if (held := self._held.pop(id, -1)) >= 0:
+            os.close(held)
 
     def mounted(self) -> set[str]:
         """The containers that have something mounted in their folders; blocks."""
@@ -233,6 +248,8 @@ class Roots:
                 make_folder(root, folder)
             else:
                 identity.acting_as(*isolated.root, lambda: make_folder(root, folder))
+        except (FileExistsError, NotADirectoryError) as error:
+            raise EngineError(f"Cannot mkdir: {folder} is not a directory") from error
         except OSError as error:
             raise EngineError(
                 f"failed to create the working directory {folder}: {error.strerror}"
@@ -253,7 +270,7 @@ def make_source(point: MountPoint) -> None:
     except OSError as error:
         raise EngineError(
             f"error while creating mount source path '{point.shown_source or point.source}': "
-            f"mkdir {point.source}: {(error.strerror or str(error)).lower()}"
+            f"mkdir {error.filename or point.source}: {(error.strerror or str(error)).lower()}"
         ) from error
 
 

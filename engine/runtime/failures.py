@@ -33,7 +33,7 @@ def wording(message: str, program: str) -> tuple[str, int]:
             return f'exec: "{program}": permission denied', NOT_EXECUTABLE
         # crun before 1.9 says "operation not permitted" of a folder
         if any(words in lower for words in ("is a directory", "not a regular", "not permitted")):
-            return f'exec: "{program}": is a directory', NOT_EXECUTABLE
+            return f'exec: "{program}": is a directory: permission denied', NOT_EXECUTABLE
         if "no such file or directory" in lower:
             return f'exec: "{program}": stat {program}: no such file or directory', NOT_FOUND
     if "chdir" in lower and (match := _CHDIR.search(text)):

@@ -25,11 +25,15 @@ from engine.runtime import failures
         ),
         (
             "the path `/etc` is not a regular file: Operation not permitted",
-            'exec: "prog": is a directory',
+            'exec: "prog": is a directory: permission denied',
             126,
         ),
         ("open executable: Permission denied", 'exec: "prog": permission denied', 126),
-        ("open executable: Operation not permitted", 'exec: "prog": is a directory', 126),
+        (
+            "open executable: Operation not permitted",
+            'exec: "prog": is a directory: permission denied',
+            126,
+        ),
         (
             "chdir `/x/y`: No such file or directory",
             'chdir to cwd ("/x/y") set in config.json failed: no such file or directory',
