@@ -133,3 +133,18 @@ def test_a_link_made_by_a_container_is_not_followed(running: VM, share: Path) ->
     argv = ("run", "--rm", "-v", f"{share}/real:/s", IMAGE, "ls", "/s")
     done = running.docker(*argv, check=False)
     assert done.returncode != 0 and "engine" not in done.stdout
+
+
+def test_a_source_swapped_for_a_link_during_starts(running: VM, share: Path) -> None:
+    """A container turns a folder of a share into a link and back while others mount it."""
+    box = start(running, "--userns", "host", "-v", f"{share}:/s")
+    try:
+        box.sh(f"ln -s {STATE} /s/link")
+        swap = "cd /s; while :; do mv real r; mv link real; mv real link; mv r real; done"
+        running.docker("exec", "-d", box.name, "sh", "-c", swap)
+        for _ in range(4):
+            argv = ("run", "--rm", "-v", f"{share}/real:/s", IMAGE, "ls", "/s")
+            done = running.docker(*argv, check=False)
+            assert done.stdout in ("", "file\n")
+    finally:
+        running.docker("rm", "-f", box.name)
