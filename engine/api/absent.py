@@ -13,13 +13,20 @@ _SWARM_NOUNS = ("swarm", "services", "nodes", "secrets", "configs", "tasks")
 
 
 def routes() -> Sequence[Route]:
-    """Swarm and plugins."""
+    """Swarm, managed plugins, checkpoints."""
     return tuple(_swarm()) + (
+        Route("GET", "/containers/{id}/checkpoints", _no_checkpoints),
+        Route("POST", "/containers/{id}/checkpoints", _no_checkpoints),
+        Route("DELETE", "/containers/{id}/checkpoints/{name}", _no_checkpoints),
         Route("POST", "/swarm/init", _no_swarm),
         Route("POST", "/swarm/join", _no_swarm),
         Route("POST", "/swarm/leave", _no_member),
         Route("GET", "/plugins", _no_plugins),
+        Route("GET", "/plugins/privileges", _no_managed),
+        Route("POST", "/plugins/pull", _no_managed),
+        Route("POST", "/plugins/create", _no_managed),
         Route("GET", "/plugins/{name:path}", _no_plugin),
+        Route("DELETE", "/plugins/{name:path}", _no_plugin),
         Route("POST", "/plugins/{name:path}", _no_plugin),
         Route("PUT", "/volumes/{name:path}", _no_update),
     )
@@ -53,6 +60,16 @@ async def _no_plugins(request: Request) -> Response:
 async def _no_plugin(request: Request) -> Response:
     name = request.params["name"].split("/")[0]
     raise NotFound(f'plugin "{name}" not found')
+
+
+async def _no_managed(request: Request) -> Response:
+    raise Unsupported(
+        "this engine has no managed plugins: volumes and networks have its own drivers"
+    )
+
+
+async def _no_checkpoints(request: Request) -> Response:
+    raise Unsupported("this engine has no checkpoints of containers")
 
 
 async def _no_update(request: Request) -> Response:

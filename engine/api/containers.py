@@ -153,8 +153,18 @@ def _acts(backend: Backend) -> Sequence[Route]:
         if request.query.flag("link"):
             await backend.unlink(request.params["id"])
             return no_content()
+        return await remove_whole(request, request.params["id"])
+
+    async def unlink(request: Request) -> Answer:
+        path = "{parent}/{alias}".format(**request.params)
+        if not request.query.flag("link"):
+            return await remove_whole(request, path)
+        await backend.unlink(path)
+        return no_content()
+
+    async def remove_whole(request: Request, id: str) -> Answer:
         await backend.remove(
-            request.params["id"],
+            id,
             force=request.query.flag("force"),
             volumes=request.query.flag("v"),
         )
@@ -168,7 +178,8 @@ def _acts(backend: Backend) -> Sequence[Route]:
         Route("POST", "/containers/{id}/pause", pause),
         Route("POST", "/containers/{id}/unpause", unpause),
         Route("POST", "/containers/{id}/rename", rename),
-        Route("DELETE", "/containers/{id:path}", remove),
+        Route("DELETE", "/containers/{id}", remove),
+        Route("DELETE", "/containers/{parent}/{alias}", unlink),
     )
 
 
