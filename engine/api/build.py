@@ -63,6 +63,10 @@ def _asked(request: Request) -> Mapping[str, Any]:
         )
     if query.flag("squash"):
         raise BadRequest("squash is only supported with experimental mode")
+    if _strings(query, "securityopt", list):
+        raise BadRequest(
+            "The daemon on this platform does not support setting security options on build"
+        )
     if query.get("remote") == "client-session":
         raise BadRequest("contexts of a client's session need BuildKit")
     return {

@@ -22,7 +22,6 @@ from engine.builder.stages import Plan, plan
 from engine.builder.state import State
 from engine.builder.steps import Steps
 from engine.builder.workshop import Leases, Workshop
-from engine.content.digest import of
 from engine.errors import BadRequest
 from engine.images.model import Image
 from engine.images.reference import Reference
@@ -155,34 +154,35 @@ class Build:
         """Write the image down and name it."""
         if not state.history and not state.layers:
             raise BadRequest("No image was generated. Is your Dockerfile empty?")
-        images = self._workshop.images
-        document = state.document()
-        image_id = of(document)
-        known = images.catalogue.get(image_id)
-        if known is not None and all(images.catalogue.lookup(each) is known for each in names):
-            image = known
-        else:
-            with images.leases.hold([image_id]):
-                await self._workshop.synced(layer.blob for layer in state.layers)
-                await asyncio.to_thread(images.content.put, document)
-                # an image may have the same layer with a blob of its own
-                others = images.catalogue.layers()
-                layers = [
-                    others.get(chain_id) or layer
-                    for chain_id, layer in zip(state.chain, state.layers, strict=True)
-                ]
-                image = await images.add(
-                    document.decode(), layers, names, image_id=image_id, parent=state.parent
-                )
-        if unconsumed:
-            left = " ".join(unconsumed)
-            self._emit({"stream": f"[Warning] One or more build-args [{left}] were not consumed\n"})
+        image = await self._stored(state, names)
         short = image.id.removeprefix("sha256:")[:12]
         self._emit({"stream": f"Successfully built {short}\n"})
         for name in names:
-            images.log(image, "tag", name.familiar)
+            self._workshop.images.log(image, "tag", name.familiar)
             self._emit({"stream": f"Successfully tagged {name.familiar}\n"})
         return image
+
+    async def _stored(self, state: State, names: list[Reference]) -> Image:
+        """The image's record with these names; nothing is written when it's all there."""
+        images = self._workshop.images
+        image_id = state.image_id
+        known = images.catalogue.get(image_id)
+        if known is not None and all(images.catalogue.lookup(each) is known for each in names):
+            return known
+        document = known.config_text.encode() if known else state.document()
+        with images.leases.hold([image_id]):
+            await self._workshop.synced(layer.blob for layer in state.layers)
+            if known is None:
+                await asyncio.to_thread(images.content.put, document)
+            # an image may have the same layer with a blob of its own
+            others = images.catalogue.layers()
+            layers = [
+                others.get(chain_id) or layer
+                for chain_id, layer in zip(state.chain, state.layers, strict=True)
+            ]
+            return await images.add(
+                document.decode(), layers, names, image_id=image_id, parent=state.parent
+            )
 
 
 def _references(tags: tuple[str, ...]) -> list[Reference]:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from engine.errors import BadRequest
 from engine.runtime.resources import Resources
 from engine.runtime.spec import Rlimit
 from engine.values import dataclass, field
+
+_LEAST_MEMORY = 6 << 20
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,14 @@ class Request:
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> "Request":
-        """From plain fields, as the routes read them: `limits` by Docker's names (memswap...)."""
+        """From plain fields, as the routes read them: `limits` by Docker's names (memswap...).
+
+        Raises BadRequest.
+        """
         own = dict(asked)
         limits = own.pop("limits", {})
+        if 0 < limits.get("memory", 0) < _LEAST_MEMORY:
+            raise BadRequest("Minimum memory limit allowed is 6MB")
         run = RunSettings(
             network=own.pop("network", ""),
             extra_hosts=tuple(own.pop("extra_hosts", ())),

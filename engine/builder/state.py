@@ -102,6 +102,13 @@ class State:
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property
+    def untouched(self) -> bool:
+        """Whether it's an image as it was found."""
+        return bool(self.parent) and self.key == self.parent
+
+    @property
     def image_id(self) -> str:
         """The id of the image that this state is; "" for nothing at all."""
+        if self.untouched:
+            return self.parent
         return of(self.document()) if self.history or self.layers else ""

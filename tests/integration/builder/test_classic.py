@@ -92,6 +92,16 @@ def test_history_and_config(builds: Builds) -> None:
     assert (config["WorkingDir"], config["Cmd"]) == ("/w", ["sh"])
 
 
+def test_without_a_step_it_is_the_base_itself(builds: Builds) -> None:
+    said = builds.run("FROM busybox\n", "-q", "-t", "other:name").stdout.strip()
+    base = inspect(builds, "busybox")
+    assert said == base["Id"] and "other:name" in str(base["RepoTags"])
+    file = builds.folder / "id"
+    first = builds.run("FROM busybox\nCMD x\n", "--iidfile", str(file)).stdout
+    assert f" ---> {said[7:19]}\n" in first
+    assert file.read_text() == inspect(builds, first.split()[-1])["Id"]
+
+
 def test_quiet_tells_the_id_alone(builds: Builds) -> None:
     said = builds.run("FROM busybox\nRUN true\n", "-q").stdout
     assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", said)

@@ -111,6 +111,7 @@ def test_lines_one_by_one(client: docker.DockerClient) -> None:
         (b"FROM busybox\n", {"target": "x"}, 'target stage "x" could not be found'),
         (b"FROM busybox\n", {"platform": "a/b/c/d"}, "invalid OS or architecture"),
         (b" \n", {}, "cannot be empty"),
+        (b"FROM busybox\n", {"container_limits": {"memory": 1 << 20}}, "Minimum memory limit"),
     ],
 )
 def test_refusals_have_a_status(
