@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cove_init import console, network, power, services, settings
+from cove_init import console, mounts, network, power, services, settings
 
 
 def test_console_lines_are_what_the_agent_reads(capfd: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +29,21 @@ def test_shares_need_a_tag_and_an_absolute_path(capfd: pytest.CaptureFixture[str
     assert not settings.valid_share({"path": "/home"})
     assert not settings.valid_share("share0")
     assert "left out" in capfd.readouterr().err
+
+
+def test_containers_together_get_less_memory_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "CGROUP", str(tmp_path))
+    (tmp_path / "cgroup.controllers").write_text("memory pids\n")
+    (tmp_path / "cove").mkdir()
+    for name in ("cgroup.subtree_control", "cove/memory.max"):
+        (tmp_path / name).touch()
+    mounts.set_up_cgroups()
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = int((tmp_path / "cove/memory.max").read_text())
+    assert total // 2 < limit <= total - mounts.KEPT
+    assert {"engine", "services", "cove"} <= set(os.listdir(tmp_path))
 
 
 def test_network_requests_have_the_kernels_sizes() -> None:

@@ -20,6 +20,7 @@ from cove_init.system import (
     write,
 )  # fmt: skip
 
+KEPT = 96 << 20  # bytes of memory at least that are not for containers
 SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 CGROUP = "/sys/fs/cgroup"
 # /dev and /sys come from the initrd; /proc is there since PID 1's first line.
@@ -89,15 +90,24 @@ def set_up() -> None:
 
 
 def set_up_cgroups() -> None:
-    """Every controller for every group below the root; a group each for the engine and the rest."""
+    """Every controller for every group below the root; a group each for the engine and the rest.
+
+    Containers live in the group `cove`, as a whole with less memory than there is: when they run
+    out of it the kernel ends one of them, and looks at nothing else.
+    """
     controllers = read(f"{CGROUP}/cgroup.controllers").decode().split()
     for controller in controllers:
         try:
             write(f"{CGROUP}/cgroup.subtree_control", f"+{controller}")
         except OSError as error:
             say(f"cgroup controller {controller} can't be used: {error.strerror}")
-    for group in ("engine", "services"):
+    for group in ("engine", "services", "cove"):
         os.makedirs(f"{CGROUP}/{group}", exist_ok=True)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        write(f"{CGROUP}/cove/memory.max", str(total - max(KEPT, total // 16)))
+    except OSError as error:
+        say(f"containers may take all memory: {error.strerror}")
 
 
 def apply_settings() -> None:
