@@ -32,10 +32,12 @@ from engine.networks import HOST_NAMES, Sandbox
 from engine.networks.files import host_entries, hosts_text, resolv_text, write_in_place
 from engine.runtime import spec, users
 from engine.runtime.bundle import Bundle, RuntimeFailure
+from engine.runtime.running import Running
 from engine.runtime.users import User
 
 _log = logging.getLogger(__name__)
 LOG_NAME = "container.log"
+_SETTLE_SECONDS = 1.0
 
 
 class Starter:
@@ -67,6 +69,9 @@ class Starter:
             with contextlib.ExitStack() as opened:
                 bundle = await self._prepare(container, opened)
                 await self._launch(container, bundle, noted)
+            if container.running is not None:
+                work = self._settle(container, container.running)
+                self._tasks.spawn(work, f"settle {container.id[:12]}")
         except BaseException as error:
             with contextlib.suppress(Exception):
                 await noted
@@ -215,6 +220,13 @@ class Starter:
         record.sandbox = container.sandbox.to_record() if container.sandbox else None
         container.ended = asyncio.Event()
         await self._store.save_state(container)
+
+    async def _settle(self, container: Container, running: Running) -> None:
+        """What a container that stays needs no longer; off the way of those that end soon."""
+        await asyncio.sleep(_SETTLE_SECONDS)
+        async with container.lock:
+            if container.running is running:
+                await asyncio.to_thread(self._roots.detach, container.id)
 
     async def _undo(self, container: Container) -> None:
         container.running = None

@@ -310,7 +310,7 @@ def check_nothing_leaked(engine: NativeEngine, clients: list[Client], live: set[
     soon(lambda: ids_of(engine.root / "containers"), kept)
     soon(lambda: ids_of(engine.root / "snapshots"), kept)
     soon(lambda: monitored(engine), live)
-    soon(lambda: mounted(engine), live)
+    soon(lambda: mounted(engine) - live, set())
     soon(lambda: ids_of(engine.root / "run/netns"), live)
     soon(lambda: ids_of(engine.root / "run/bundles"), live)
     soon(lambda: ids_of(engine.root / "run/state"), live)
