@@ -16,6 +16,7 @@ from engine.errors import EngineError
 
 PATH_LIMIT: Final = 107  # bytes; sun_path of Linux less its zero
 BACKLOG = 4096
+CROWD = 32  # connections accepted at a time
 STOP_SECONDS = 3.0
 
 
@@ -50,7 +51,9 @@ class Server:
         self._path = path
         self._inode = os.stat(path).st_ino
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._connect, sock=listener, backlog=BACKLOG)
+        # the loop accepts as many as its backlog says before it does anything else
+        self._server = await loop.create_unix_server(self._connect, sock=listener, backlog=CROWD)
+        listener.listen(BACKLOG)
 
     async def stop(self) -> None:
         """Stop listening, end streams, let short answers finish for a few seconds."""
