@@ -16,6 +16,8 @@ __all__ = ["Matcher", "match", "read"]
 
 _MOST_FOLDERS = 4096  # whose results are remembered
 
+_Tried = tuple[bool, tuple[bool, ...]]
+
 
 def read(text: str) -> tuple[str, ...]:
     """The patterns of a .dockerignore, relative to the context."""
@@ -73,13 +75,7 @@ class Matcher:
     def ignored(self, path: str) -> bool:
         """Whether a path (relative, with slashes) is left out. The root never is."""
         path = _clean(path).strip("/")
-        if path in ("", "."):
-            return False
-        ignored = False
-        for rule, fits in zip(self._rules, self._fits(path), strict=True):
-            if fits:
-                ignored = not rule.back
-        return ignored
+        return path not in ("", ".") and self._try(path)[0]
 
     def could_hold(self, folder: str) -> bool:
         """Whether something in a folder may stay, though the folder itself is left out."""
@@ -88,30 +84,38 @@ class Matcher:
         names = _clean(folder).strip("/").split("/")
         return any(rule.back and _may_reach(rule.parts, names) for rule in self._rules)
 
-    def _fits(self, path: str) -> tuple[bool, ...]:
-        """For each rule whether it fits the path or a folder that it's in."""
-        folder = path.rpartition("/")[0]
-        above = self._remembered(folder) if folder else (False,) * len(self._rules)
-        return tuple(
-            fits or rule.glob.matches(path) for fits, rule in zip(above, self._rules, strict=True)
-        )
+    def _try(self, path: str) -> _Tried:
+        """Whether a path is left out, and which rules fit it or a folder that it's in.
 
-    def _remembered(self, folder: str) -> tuple[bool, ...]:
-        found = self._folders.get(folder)
+        A rule that would change nothing at its turn counts as one that doesn't fit, below too:
+        `!dir` brings back a file of `dir` only if it had brought back `dir`.
+        """
+        folder = path.rpartition("/")[0]
+        above = self._folder(folder) if folder else (False,) * len(self._rules)
+        ignored = False
+        fits = []
+        for rule, known in zip(self._rules, above, strict=True):
+            fit = known or (rule.back == ignored and rule.glob.matches(path))
+            if fit:
+                ignored = not rule.back
+            fits.append(fit)
+        return ignored, tuple(fits)
+
+    def _folder(self, path: str) -> tuple[bool, ...]:
+        """The rules that fit a folder, remembered."""
+        found = self._folders.get(path)
         if found is None:
-            found = (False,) * len(self._rules)
-            names = folder.split("/")
-            for depth in range(1, len(names) + 1):
-                path = "/".join(names[:depth])
-                known = self._folders.get(path)
-                found = known or tuple(
-                    fits or rule.glob.matches(path)
-                    for fits, rule in zip(found, self._rules, strict=True)
-                )
-            if len(self._folders) >= _MOST_FOLDERS:
-                self._folders.clear()
-            self._folders[folder] = found
+            for end in (at for at, character in enumerate(path) if character == "/"):
+                if path[:end] not in self._folders:
+                    self._remember(path[:end], self._try(path[:end])[1])
+            found = self._try(path)[1]
+            self._remember(path, found)
         return found
+
+    def _remember(self, path: str, fits: tuple[bool, ...]) -> None:
+        if len(self._folders) >= _MOST_FOLDERS:
+            self._folders.clear()
+        self._folders[path] = fits
 
 
 def _rule(pattern: str) -> _Rule | None:

@@ -42,6 +42,8 @@ def test_read() -> None:
         (["a//b"], "a/b", True),
         ([r"a\\"], "a\\", True),
         (["", "  "], "a", False),
+        (["dir/*", "!dir"], "dir/a", True),
+        (["*", "dir/*", "!dir"], "dir/a", False),
     ],
 )
 def test_ignored(patterns: list[str], path: str, expected: bool) -> None:
