@@ -41,7 +41,7 @@ class Ingest:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._hash = hashlib.sha256()
         self._grown = threading.Condition()
-        self._flushed = 0
+        self._synced = -1
         self.size = 0
         self._complete = False
         self._committed = False
@@ -84,6 +84,13 @@ class Ingest:
             available = self.size - offset
         return os.pread(self._fd, min(size, available), offset) if available > 0 else b""
 
+    def sync(self) -> None:
+        """Bring what was written to the disk; a commit after that needn't wait for it."""
+        size = self.size
+        if self._synced < size:
+            os.fdatasync(self._fd)
+            self._synced = size
+
     def commit(self, expected: str | None = None, *, sync: bool = True) -> Blob:
         """Sync, name by digest, hand out the blob. Raises DigestMismatch, having aborted.
 
@@ -98,7 +105,7 @@ class Ingest:
             self.abort()
             raise failure
         if sync:
-            os.fdatasync(self._fd)
+            self.sync()
         target = self._store.path(found)
         os.rename(self.path, target)
         self._committed = True

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from engine.content.store import Blob, Ingest
@@ -171,22 +171,32 @@ class Downloads:
             await asyncio.to_thread(self._assembler.discard, unpacking)
 
     async def _run(self, client: Client, download: Download) -> Blob:
-        if await asyncio.to_thread(self._content.has, download.digest):
-            size = await asyncio.to_thread(self._content.size, download.digest)
-            download.tell("Download complete")
-            return Blob(download.digest, size)
         if self._slots.locked():
             download.tell("Waiting")
+        async with AsyncExitStack() as slot:
+            # in the order of the layers: the lowest can be seen first
+            await slot.enter_async_context(self._slots)
+            _check(download)
+            if await asyncio.to_thread(self._content.has, download.digest):
+                size = await asyncio.to_thread(self._content.size, download.digest)
+                download.tell("Download complete")
+                return Blob(download.digest, size)
+            return await self._take_in(client, download, slot)
+
+    async def _take_in(self, client: Client, download: Download, slot: AsyncExitStack) -> Blob:
+        """Fetch and unpack; the slot is given back as soon as all is fetched."""
         ingest = self._content.ingest()
         reading: asyncio.Future[Unpacking] | None = None
+        syncing: asyncio.Future[None] | None = None
         try:
-            async with self._slots:
-                _check(download)
-                reading = self._start(self._unpackers, lambda: self._unpack(download, ingest))
-                await self._start(
-                    self._fetchers, lambda: _fetch(client, download, ingest, self._attempts)
-                )
+            reading = self._start(self._unpackers, lambda: self._unpack(download, ingest))
+            await self._start(
+                self._fetchers, lambda: _fetch(client, download, ingest, self._attempts)
+            )
+            await slot.aclose()
+            syncing = asyncio.ensure_future(asyncio.to_thread(ingest.sync))
             download.unpacking = await reading
+            await syncing
             blob = await asyncio.to_thread(ingest.commit, download.digest)
             return blob
         except BaseException as failure:
@@ -195,6 +205,8 @@ class Downloads:
                 await self._salvage(download, reading)
             raise
         finally:
+            if syncing is not None:
+                await asyncio.gather(syncing, return_exceptions=True)
             ingest.abort()
             ingest.close()
 
