@@ -101,8 +101,7 @@ class Database:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._queue.put(_Job(tuple(map(_row, changes)), durable, loop, done))
-        # A caller that is cancelled leaves its write to be finished.
-        await asyncio.shield(done)
+        await done  # a caller that is cancelled leaves its write to be finished
 
     def close(self) -> None:
         """Write what is queued, then close the file. Closing twice is safe."""

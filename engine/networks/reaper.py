@@ -31,6 +31,8 @@ class Reaper:
 
     def add(self, sandbox: Sandbox) -> None:
         """A sandbox has been closed."""
+        if not any(one.host_link for one in sandbox.endpoints.values()):
+            return  # of `--network none`: it ends with its namespace
         self._closed.append(sandbox)
         if not self._cutting:
             self._cutting = True
