@@ -298,8 +298,9 @@ def open_source(point: MountPoint) -> int:
     try:
         return open_below(Path(point.source), point.subpath)
     except OSError as error:
+        path = f"{point.source}/{point.subpath}"
         raise EngineError(
-            f"cannot access path {point.source}/{point.subpath}: {(error.strerror or '').lower()}"
+            f"cannot access path {path}: lstat {path}: {(error.strerror or '').lower()}"
         ) from error
 
 
