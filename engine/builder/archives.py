@@ -8,7 +8,7 @@ from engine.builder.failures import CopyFailed
 from engine.builder.ownership import Owner
 from engine.content import compression
 from engine.snapshots.tar import BLOCK, Reader, Source, TarError
-from engine.snapshots.unpack import UNLIMITED, Unpacker, UnpackError
+from engine.snapshots.unpack import UnpackError, fill
 
 _EMPTY = b"\0" * BLOCK
 
@@ -44,13 +44,9 @@ def unpack_into(place: str | Path, root: Path, folder: str, owner: Owner | None)
     No member lands outside of the folder but where the tree's own links lead, and none outside of
     the tree. Raises CopyFailed, OSError.
     """
-    unpacker = Unpacker(root, UNLIMITED)
-    try:
-        with open(place, "rb", buffering=0) as file:
-            pieces = compression.chunks(lambda size: file.read(size) or b"")
-            reader = Members(Reader(Source(pieces)), owner, folder, devices=True)
-            unpacker.apply(reader)  # type: ignore[arg-type]
-    except (TarError, UnpackError, compression.CompressionError) as error:
-        raise CopyFailed(f"failed to unpack {os.path.basename(place)}: {error}") from error
-    finally:
-        unpacker.close()
+    with open(place, "rb", buffering=0) as file:
+        pieces = compression.chunks(lambda size: file.read(size) or b"")
+        try:
+            fill(root, Members(Reader(Source(pieces)), owner, folder, devices=True))
+        except UnpackError as error:
+            raise CopyFailed(f"failed to unpack {os.path.basename(place)}: {error}") from error

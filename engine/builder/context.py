@@ -17,8 +17,8 @@ from engine.errors import BadRequest
 from engine.images.streams import Feed
 from engine.linux.libc import open_in_root
 from engine.linux.threads import apart
-from engine.snapshots.tar import Entry, Reader, Source, TarError
-from engine.snapshots.unpack import UNLIMITED, Unpacker, UnpackError, parts_of
+from engine.snapshots.tar import Entry, Reader, Source
+from engine.snapshots.unpack import UnpackError, fill, parts_of
 from engine.values import dataclass, field
 
 DOCKERFILE = "Dockerfile"
@@ -75,18 +75,15 @@ async def receive(pieces: AsyncIterator[bytes], root: Path) -> Context:
 
 def unpack(read: compression.Read, root: Path) -> Context:
     """As `receive`, from a function that reads; blocks."""
-    unpacker = Unpacker(root, UNLIMITED)
+    reader = Members(Reader(Source(compression.chunks(read))), Owner(0, 0))
     try:
-        reader = Members(Reader(Source(compression.chunks(read))), Owner(0, 0))
-        unpacker.apply(reader)  # type: ignore[arg-type]
-    except (TarError, UnpackError, compression.CompressionError) as error:
+        size, _ = fill(root, reader)
+    except UnpackError as error:
         raise BadRequest(f"Error processing tar file: {error}") from error
-    finally:
-        unpacker.close()
     if not reader.rooted:
         # the folder itself is as old as what it holds: equal contexts stay equal
         os.utime(root, ns=(reader.newest, reader.newest))
-    return Context(root, reader.digests, unpacker.size)
+    return Context(root, reader.digests, size)
 
 
 class Members:

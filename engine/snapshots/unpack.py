@@ -14,6 +14,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from engine.content import compression
 from engine.linux.removal import remove_tree
@@ -389,9 +390,25 @@ def unpack(
                 seen(len(piece))
             yield piece
 
+    size, entries = fill(root, Reader(Source(pieces())), limits)
+    return Unpacked("sha256:" + digest.hexdigest(), size, entries)
+
+
+class Entries(Protocol):
+    """A Reader, or what stands before one and changes its entries on their way."""
+
+    def __iter__(self) -> Iterator[Entry]: ...
+    def body(self) -> Iterator[memoryview]: ...
+
+
+def fill(root: Path, entries: Entries, limits: Limits = UNLIMITED) -> tuple[int, int]:
+    """Apply entries to `root`; (bytes of files, number of entries).
+
+    Raises UnpackError for everything that is the archive's fault, OSError for what is the disk's.
+    """
     unpacker = Unpacker(root, limits)
     try:
-        unpacker.apply(Reader(Source(pieces())))
+        unpacker.apply(entries)  # type: ignore[arg-type]
     except (TarError, compression.CompressionError) as error:
         raise UnpackError(f"invalid layer: {error}") from error
     except (OverflowError, ValueError) as error:
@@ -402,7 +419,7 @@ def unpack(
         raise UnpackError(f"invalid layer: {error}") from error
     finally:
         unpacker.close()
-    return Unpacked("sha256:" + digest.hexdigest(), unpacker.size, unpacker.entries)
+    return unpacker.size, unpacker.entries
 
 
 # what the disk or the machine is to blame for; every other errno comes of what the entry asks
