@@ -59,7 +59,7 @@ def apply(config: Config, instruction: Instruction, *, cmd_stays: bool = False) 
     changing = _CHANGING.get(type(instruction))
     if changing is None:
         return config
-    changed = copy.deepcopy(config)
+    changed = dict(config)  # its values are replaced, never changed
     try:
         changing(changed, instruction)
     except DockerfileError as error:
@@ -85,8 +85,9 @@ def absolute(workdir: str, path: str) -> str:
 def _env(config: Config, env: Env) -> None:
     entries = list(config.get("Env") or ())
     for name, value in env.pairs:
-        names = [entry.split("=", 1)[0] for entry in entries]
-        if name in names:
+        # most names are new, which this tells quickest
+        if f"\0{name}=" in f"\0{chr(0).join(entries)}" or name in entries:
+            names = [entry.split("=", 1)[0] for entry in entries]
             entries[names.index(name)] = f"{name}={value}"
         else:
             entries.append(f"{name}={value}")

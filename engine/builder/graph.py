@@ -4,6 +4,7 @@
 layers below, and the digest of the files that a copy or a mount reads.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,7 +93,7 @@ def vertices(
     triggers = [read_trigger(text, line) for text in base.get("OnBuild") or ()]
     steps = _Steps(plan, stage, base, author, style)
     if inherited and style is Style.BUILDKIT:
-        steps.args.update(inherited)
+        steps.args = dict(inherited)
     told = [steps.take(trigger, trigger=True) for trigger in triggers]
     return (*told, *(steps.take(step) for step in stage.steps))
 
@@ -111,7 +112,9 @@ class _Steps:
         self._cmd_set = False
         self._asked: set[str] = set()  # names of ARGs, those without a value too
         self._later: dict[str, str] = {}  # ARGs that came after an ENV of their name
-        self.args: dict[str, str] = {}
+        self._entries: Any = None  # what `_known` was made from
+        self._known: dict[str, str] = {}
+        self.args: dict[str, str] = {}  # replaced, never changed: vertices keep it
 
     def take(self, step: Instruction, *, trigger: bool = False) -> Vertex:
         """One more step."""
@@ -123,15 +126,20 @@ class _Steps:
         except DockerfileError as error:
             raise error.at(step.first_line) from error
 
-    def _variables(self) -> dict[str, str]:
+    def _variables(self) -> Mapping[str, str]:
         """What a step may refer to: an ENV is stronger than an ARG of its name.
 
         With BuildKit it's the later one of both.
         """
-        return {**self.args, **self._environment()}
+        return ChainMap(self._environment(), self.args)
 
     def _environment(self) -> dict[str, str]:
-        return {**configs.variables(self._config), **self._later}
+        """The variables of the config; made again only after an ENV or ARG."""
+        entries = self._config.get("Env")
+        if entries is not self._entries:
+            self._entries = entries
+            self._known = {**configs.variables(self._config), **self._later}
+        return self._known
 
     def _take(self, step: Instruction, by: Expander) -> Vertex:
         note = self._note(step)
@@ -145,14 +153,20 @@ class _Steps:
         if isinstance(step, Maintainer):
             self._author = step.name
         if isinstance(step, Env):
-            for name, _ in step.pairs:
-                self._later.pop(name, None)
+            self._know(step)
         if isinstance(step, Cmd):
             self._cmd_set = bool(step.command.words)
             if self._style is Style.BUILDKIT:
                 self._config = {**self._config, "ArgsEscaped": True}
         told = history.other(self._style, step, self._config)
         return replace(self._vertex(step, self._plain(step), told), note=note)
+
+    def _know(self, env: Env) -> None:
+        """Variables that are new, or have new values."""
+        for name, value in env.pairs:
+            self._later.pop(name, None)
+            self._known[name] = value
+        self._entries = self._config["Env"]
 
     def _plain(self, step: Instruction) -> Operation:
         workdir = self._config.get("WorkingDir") or "/"
@@ -169,7 +183,7 @@ class _Steps:
         return ""
 
     def _vertex(self, step: Instruction, op: Operation, told: str) -> Vertex:
-        return Vertex(step, op, told, self._config, self._author, args=dict(self.args))
+        return Vertex(step, op, told, self._config, self._author, args=self.args)
 
     def _declare(self, arg: Arg, by: Expander) -> Arg:
         """Put arguments in force; what is told of them is the default, or BuildKit's the value."""
@@ -184,11 +198,12 @@ class _Steps:
             if value is None:
                 value = self._plan.meta.get(name) if default is None else default
             if value is not None:
-                self.args[name] = value
-                if self._style is Style.BUILDKIT and name in configs.variables(self._config):
+                self.args = {**self.args, name: value}
+                if self._style is Style.BUILDKIT and name in self._environment():
                     self._later[name] = value
+                    self._entries = None
             elif self._style is Style.CLASSIC:
-                self.args.pop(name, None)
+                self.args = {each: kept for each, kept in self.args.items() if each != name}
             self._asked.add(name)
             told.append((name, default if self._style is Style.CLASSIC else value))
         return replace(arg, pairs=tuple(told))

@@ -17,6 +17,7 @@ _PLAIN = re.compile(r"""[^$'"\\`}/]+""")
 _SPECIAL = frozenset("@*#?-$!0")
 _MODIFIERS = frozenset("+-?#%")
 _NO_CHARACTER = "\ufffd"  # what stands for the end in messages
+_MOST_SHOWN = 1000  # characters in a message
 _DEEPEST = 64  # substitutions inside each other
 _LONGEST = 1 << 20  # characters of a result; ENV a=$a$a doubles each time
 
@@ -51,7 +52,8 @@ class Lexer:
         try:
             words = reading.until("", self.raw_escapes)
         except _WordError as error:
-            raise DockerfileError(f"failed to process {quote(text)}: {error}") from error
+            shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+            raise DockerfileError(f"failed to process {quote(shown)}: {error}") from error
         return Expanded(
             "".join(words.text),
             words.finish(),
