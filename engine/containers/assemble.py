@@ -105,7 +105,8 @@ def container_mounts(
     for target, words in (record.host_config.get("Tmpfs") or {}).items():
         found.append(Mount("tmpfs", "tmpfs", target, _tmpfs_options(words.split(","))))
     if shm:
-        found.append(Mount("bind", shm, "/dev/shm", ("rbind", "rprivate")))
+        options = ("rbind", "rprivate", "nosuid", "nodev", "noexec")
+        found.append(Mount("bind", shm, "/dev/shm", options))
     return tuple(sorted(found, key=lambda mount: mount.target.rstrip("/").count("/")))
 
 
@@ -251,7 +252,7 @@ def spec_inputs(
         ipc=_ipc(host, find),
         pid=_namespace(host["PidMode"], "pid", "PID", find),
         uts=HOST if host["UTSMode"] == "host" else PRIVATE,
-        cgroup=HOST if host["CgroupnsMode"] == "host" else "",
+        cgroup=HOST if host["CgroupnsMode"] == "host" else PRIVATE,
         sysctls=host.get("Sysctls") or {},
         rlimits=_rlimits(host),
         resources=limits.resources(host, settings.machine),
