@@ -19,6 +19,7 @@ from engine.builder.instructions import (
     Cmd,
     Copy,
     Env,
+    Expose,
     Healthcheck,
     Instruction,
     Maintainer,
@@ -124,6 +125,9 @@ class _Steps:
             undefined = tuple(sorted(by.unknown - self._asked))
             return replace(vertex, trigger=trigger, undefined=undefined)
         except DockerfileError as error:
+            if isinstance(step, Expose) and self._style is Style.BUILDKIT:
+                reason = error.reason[:1].lower() + error.reason[1:]
+                raise DockerfileError(reason, step.first_line) from error
             raise error.at(step.first_line) from error
 
     def _variables(self) -> Mapping[str, str]:

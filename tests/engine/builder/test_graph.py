@@ -362,6 +362,11 @@ def test_errors(text: str, message: str) -> None:
     assert (caught.value.message, caught.value.line) == (message, 2)
 
 
+def test_wrong_ports_are_told_as_each_builder_does() -> None:
+    with pytest.raises(DockerfileError, match=r"^invalid containerPort: x$"):
+        last("EXPOSE x", style=Style.BUILDKIT)
+
+
 def test_variables_cannot_grow_without_end() -> None:
     text = "ENV a=xxxxxxxxxx\n" + "ENV a=$a$a$a$a$a$a$a$a$a$a\n" * 30
     with pytest.raises(DockerfileError, match="longer than"):
