@@ -155,6 +155,9 @@ class Build:
         if not state.history and not state.layers:
             raise BadRequest("No image was generated. Is your Dockerfile empty?")
         image = await self._stored(state, names)
+        if unconsumed:
+            left = " ".join(unconsumed)
+            self._emit({"stream": f"[Warning] One or more build-args [{left}] were not consumed\n"})
         short = image.id.removeprefix("sha256:")[:12]
         self._emit({"stream": f"Successfully built {short}\n"})
         for name in names:
