@@ -115,7 +115,7 @@ def _info(path: str, name: str, status: os.stat_result) -> tarfile.TarInfo | Non
         return None
     for key in _attributes(path):
         if key == "security.capability":
-            value = os.getxattr(path, key, follow_symlinks=False)
+            value = identity.plain_capability(os.getxattr(path, key, follow_symlinks=False))
             text = value.decode("utf-8", "surrogateescape")
             info.pax_headers = {f"SCHILY.xattr.{key}": text}
     return info

@@ -21,6 +21,7 @@ from engine.snapshots.tar import Entry, Reader, Source, TarError
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LATEST = (1 << 63) - 1  # ns since 1970
+_CAPABILITY = b"security.capability"
 _NODES = {b"3": stat.S_IFCHR, b"4": stat.S_IFBLK, b"6": stat.S_IFIFO}
 
 
@@ -78,6 +79,9 @@ class _Unpacker:
             if self._owner is not None:
                 entry.uid, entry.gid = self._owner
             entry.uid, entry.gid = identity.outside(entry.uid, entry.gid)
+            if _CAPABILITY in entry.xattrs:
+                able = identity.rooted_capability(entry.xattrs[_CAPABILITY])
+                entry.xattrs[_CAPABILITY] = able
             target = self._below(entry.name)
             if target == self._where:
                 if entry.type != b"5":

@@ -47,6 +47,28 @@ def outside(uid: int, gid: int) -> tuple[int, int]:
     return ids.outside(uid, gid) if ids else (uid, gid)
 
 
+def plain_capability(value: bytes) -> bytes:
+    """A file's `security.capability` as the disk has it.
+
+    Through a mount with mapped owners the kernel names the root that it's for (revision 3 of
+    capabilities(7)); when that's the namespace's own, revision 2 says so wherever the file goes.
+    """
+    ids: IdMap | None = getattr(_seen, "ids", None)
+    if ids is None or len(value) != 24 or value[3] != 3:
+        return value
+    if int.from_bytes(value[20:], "little") != ids.outside(0, 0)[0]:
+        return value
+    return value[:3] + b"\x02" + value[4:20]
+
+
+def rooted_capability(value: bytes) -> bytes:
+    """The opposite of `plain_capability`: as it has to be set through such a mount."""
+    ids: IdMap | None = getattr(_seen, "ids", None)
+    if ids is None or len(value) != 20 or value[3] != 2:
+        return value
+    return value[:3] + b"\x03" + value[4:] + ids.outside(0, 0)[0].to_bytes(4, "little")
+
+
 def acting_as(uid: int, gid: int, work: Callable[[], T]) -> T:
     """Run `work` in a thread of its own that makes files of this owner; blocks."""
     results: list[T] = []

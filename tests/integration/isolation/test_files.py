@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -161,6 +162,39 @@ def test_copies_have_the_owners_of_inside(
     for place in places:
         assert box.sh(f"stat -c '%u:%g' {place}in {place}plain") == "3000:4000\n0:0\n"
         assert box.sh(f"cat {place}plain; rm {place}in {place}plain && echo gone") == "ingone\n"
+
+
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep
+
+
+def capabilities(archive: bytes, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        value = tar.getmember(name).pax_headers.get("SCHILY.xattr.security.capability", "")
+    return value.encode("utf-8", "surrogateescape")
+
+
+def test_capabilities_of_files_are_those_of_inside(boxes: Boxes, engine: NativeEngine) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("grep")
+        content = Path(shutil.which("busybox") or "").read_bytes()
+        info.size, info.mode = len(content), 0o755
+        text = CAPABILITY.decode("utf-8", "surrogateescape")
+        info.pax_headers = {"SCHILY.xattr.security.capability": text}
+        tar.addfile(info, io.BytesIO(content))
+    box = boxes.run("-v", "/v")
+    for place in ("/", "/v"):
+        engine.docker("cp", "-", f"{box.name}:{place}", input=out.getvalue())
+    # it gives the capability to a user inside, who has none
+    shown = box.sh("/grep CapEff /proc/self/status", "-u", "1000")
+    assert shown.endswith("CapEff:\t0000000000002000\n"), shown
+    for stopped in (False, True):
+        for place in ("/grep", "/v/grep"):
+            copied = binary(engine, "cp", f"{box.name}:{place}", "-")
+            assert capabilities(copied, "grep") == CAPABILITY
+        assert capabilities(binary(engine, "export", box.name), "grep") == CAPABILITY
+        if not stopped:
+            engine.docker("stop", "-t", "0", box.name)
 
 
 def test_an_owner_beyond_the_range_is_nobody(box: Box, engine: NativeEngine) -> None:
