@@ -1,6 +1,7 @@
 """The engine composed: its parts, in the order in which they start and stop."""
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import grp
@@ -49,6 +50,7 @@ from engine.linux import cgroups, private, process
 from engine.networks import Controller
 from engine.options import Options
 from engine.registry.settings import Settings as Registries
+from engine.runtime import rlimits
 from engine.runtime.runtime import Runtime
 from engine.snapshots.store import Store as Snapshots
 from engine.snapshots.unpack import Limits
@@ -233,10 +235,12 @@ def prepare(options: Options) -> int:
 
 
 def _raise_limits() -> None:
-    """Each container costs descriptors; the usual soft limit of 1024 is soon reached."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and 0 <= soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    """Each container and each client costs descriptors; containers have a limit of their own."""
+    for most in (rlimits.FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+        with contextlib.suppress(ValueError, OSError):  # only some may have more than they have
+            if 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < most:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            return
 
 
 def _lock(root: Path) -> int:

@@ -17,6 +17,7 @@ from engine.errors import EngineError
 PATH_LIMIT: Final = 107  # bytes; sun_path of Linux less its zero
 BACKLOG = 4096
 CROWD = 32  # connections accepted at a time
+MOST = 16384
 STOP_SECONDS = 3.0
 
 
@@ -104,9 +105,9 @@ class Server:
 
 
 def most_connections() -> int:
-    """Half of the files that this process may open."""
+    """Half of the files that this process may open, within reason."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else max(16, soft // 2)
+    return MOST if soft == resource.RLIM_INFINITY else min(MOST, max(16, soft // 2))
 
 
 def check_path(path: Path) -> None:

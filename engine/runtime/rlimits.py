@@ -6,6 +6,10 @@ from typing import Any
 
 from engine.runtime import capabilities
 
+FILES = 524288
+# what a service has by default where systemd starts it, dockerd and its containers among them
+_FILES = {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": FILES}
+
 
 def clamp(limits: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Lower limits to the engine's hard ones when it lacks CAP_SYS_RESOURCE."""
@@ -33,6 +37,8 @@ def fit(process: Mapping[str, Any]) -> dict[str, Any]:
         kind: [name for name in names if name in allowed]
         for kind, names in process.get("capabilities", {}).items()
     }
-    if process.get("rlimits"):
-        fitted["rlimits"] = clamp(process["rlimits"])
+    limits = list(process.get("rlimits") or ())
+    if not any(limit["type"] == "RLIMIT_NOFILE" for limit in limits):
+        limits.append(_FILES)
+    fitted["rlimits"] = clamp(limits)
     return fitted
