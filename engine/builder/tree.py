@@ -84,9 +84,14 @@ class Tree:
         """The names in a folder, sorted."""
         return sorted(os.listdir(self.place(path)))
 
-    def find(self, pattern: str) -> list[str]:
-        """Paths that a source means: itself, or all that match, maybe none. Raises NoSource."""
+    def find(self, pattern: str, *, deep: bool = False) -> list[str]:
+        """Paths that a source means: itself, or all that match, maybe none. Raises NoSource.
+
+        deep: `**` stands for any number of folders.
+        """
         path = clean(pattern)
+        if deep and "**" in path:
+            return list(self._matches_deep("", path))
         if _WILD.intersection(path):
             return list(self._matches("", path.split("/")))
         if self.status(self.resolve(path)) is None:
@@ -107,6 +112,19 @@ class Tree:
             status = self.status(self.resolve(path))
             if status is not None and stat.S_ISDIR(status.st_mode):
                 yield from self._matches(path, rest)
+
+    def _matches_deep(self, folder: str, pattern: str) -> Iterator[str]:
+        from engine.builder.globs import compiled
+
+        glob = compiled(pattern, True)
+        for name in self.names(folder):
+            path = f"{folder}/{name}" if folder else name
+            if glob.matches(path):
+                yield path
+                continue
+            status = self.status(path)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                yield from self._matches_deep(path, pattern)
 
     def items(self, source: str, target: str | None, exclude: Matcher | None) -> Iterator[Item]:
         """A source with all that is below it; parents come before their children.
