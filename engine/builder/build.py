@@ -21,6 +21,7 @@ from engine.builder.sources import is_url
 from engine.builder.stages import Plan, plan
 from engine.builder.state import State
 from engine.builder.steps import Steps
+from engine.builder.threads import to_end
 from engine.builder.workshop import Leases, Workshop
 from engine.errors import BadRequest
 from engine.images.model import Image
@@ -56,7 +57,7 @@ class Build:
                 platform=platform,
                 labels=self._request.labels,
             )
-            await asyncio.to_thread(_leave_out, context, self._request.dockerfile or DOCKERFILE)
+            await to_end(_leave_out, context, self._request.dockerfile or DOCKERFILE)
             state = await self._solve(wanted, context)
             return await self._finish(state, names, wanted.unconsumed)
         finally:
@@ -73,7 +74,7 @@ class Build:
 
     async def _context(self, body: AsyncIterator[bytes]) -> Context:
         remote = self._request.remote
-        folder = await asyncio.to_thread(self._folder)
+        folder = self._folder()
         if not remote:
             return await contexts.receive(body, folder)
         repository = gitsource.parse(remote)
@@ -92,7 +93,7 @@ class Build:
         from engine.builder.archives import is_archive
 
         got = await fetch.download(url, folder / "download")
-        root = await asyncio.to_thread(self._folder)
+        root = self._folder()
         if not await asyncio.to_thread(is_archive, got.path):
             await asyncio.to_thread(shutil.copy, got.path, root / DOCKERFILE)
             return Context(root)
@@ -101,7 +102,7 @@ class Build:
             with open(got.path, "rb", buffering=0) as file:
                 return contexts.unpack(lambda size: file.read(size) or b"", root)
 
-        return await asyncio.to_thread(unpack)
+        return await to_end(unpack)
 
     def _dockerfile(self, context: Context) -> str:
         name = self._request.dockerfile or DOCKERFILE

@@ -1,6 +1,5 @@
 """Where COPY, ADD and mounts take files from: stages, images, the context, URLs, heredocs."""
 
-import asyncio
 import contextlib
 import os
 import stat
@@ -11,11 +10,13 @@ from engine.builder import fetch, gitsource
 from engine.builder.context import Context
 from engine.builder.failures import CopyFailed
 from engine.builder.folders import Folders
+from engine.builder.globs import BadPattern
 from engine.builder.ignore import Matcher
 from engine.builder.mounting import Files
 from engine.builder.operations import CopyOp
 from engine.builder.sources import is_url
 from engine.builder.stages import ContextRef
+from engine.builder.threads import to_end
 from engine.builder.tree import Item, NoSource, Tree, clean
 from engine.errors import BadRequest
 from engine.snapshots.store import Store as Snapshots
@@ -82,9 +83,9 @@ class Gathering:
                 if not fetched:
                     local.append(source)
             if local:
-                await asyncio.to_thread(self._local, op, local, files, found)
+                await to_end(self._local, op, local, files, found)
             if op.heredocs:
-                await asyncio.to_thread(self._heredocs, op, found, stamp)
+                await to_end(self._heredocs, op, found, stamp)
             if len(found.sources) > 1 and not op.destination.endswith("/"):
                 raise BadRequest(_TOO_MANY.format(word(op)))
             return found
@@ -100,7 +101,7 @@ class Gathering:
         if repository is not None:
             target = self._scratch() / "git"
             folder = await gitsource.fetch(repository, target, keep=op.keep_git_dir)
-            await asyncio.to_thread(self._whole, folder, op, found)
+            await to_end(self._whole, folder, op, found)
             return True
         if not is_url(source):
             return False
@@ -176,9 +177,14 @@ def _refuse_outside(op: CopyOp, source: str) -> None:
 
 def _chosen(tree: Tree, op: CopyOp, source: str, excludes: Matcher | None) -> Iterator[list[Item]]:
     try:
-        paths = tree.find(source.replace("/./", "/") if op.parents else source)
+        if op.parents:
+            paths = tree.find(source.replace("/./", "/"), deep=True)
+        else:
+            paths = tree.find(source)
     except NoSource as error:
         raise _missing(op, source) from error
+    except BadPattern as error:
+        raise CopyFailed(f"{word(op)} failed: {source}: {error}") from error
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise CopyFailed(f"{word(op)} failed: {source}: {why}") from error

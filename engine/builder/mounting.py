@@ -1,6 +1,5 @@
 """What `RUN --mount` asks for: cache folders that last, files of stages and contexts, tmpfs."""
 
-import asyncio
 import contextlib
 import hashlib
 import os
@@ -13,6 +12,7 @@ from engine.builder.copying import copy_tree
 from engine.builder.instructions import Mount as AskedMount
 from engine.builder.instructions import MountType
 from engine.builder.operations import MountOp
+from engine.builder.threads import to_end
 from engine.builder.tree import Tree
 from engine.errors import BadRequest
 from engine.linux import mounts, trees
@@ -94,7 +94,7 @@ class Mounting:
         folder = await stack.enter_async_context(
             self._caches.held(mount.id or mount.target, mount.sharing, source_key(source, mount))
         )
-        await asyncio.to_thread(self._fill, folder, op, source)
+        await to_end(self._fill, folder, op, source)
         options = ("rbind", "rprivate", *(("ro",) if mount.readonly else ()))
         return Mount("bind", str(folder / "data"), mount.target, options)
 

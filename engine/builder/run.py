@@ -10,9 +10,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from engine.builder.copying import copy_tree
 from engine.builder.failures import RunFailed
@@ -20,6 +19,7 @@ from engine.builder.folders import Folders
 from engine.builder.mounting import Files, Mounted, Mounting, Point
 from engine.builder.operations import RunOp
 from engine.builder.request import RunSettings
+from engine.builder.threads import finished, to_end
 from engine.builder.tree import Tree
 from engine.errors import EngineError
 from engine.linux import cgroups, mounts
@@ -87,18 +87,18 @@ class Runner:
         id = secrets.token_hex(32)
         tell("container", id)
         place = self._folders.runs / id
-        await asyncio.to_thread(_make_place, place)
         async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(_finished, asyncio.to_thread, _clear, place)
+            stack.push_async_callback(to_end, _clear, place)
+            await to_end(_make_place, place)
             opening = asyncio.get_running_loop().create_task(self._open_network(id, step))
-            stack.push_async_callback(_finished, self._close_network, id, opening)
+            stack.push_async_callback(finished, self._close_network, id, opening)
             mounted = await stack.enter_async_context(
                 self._mounting.prepared(place, step.op.mounts, step.files)
             )
-            await asyncio.to_thread(self._fill_volumes, place, step, mounted)
+            await to_end(self._fill_volumes, place, step, mounted)
             wanted = [*_FIXED, *(mounted.points)]
             root = await stack.enter_async_context(self._root(step, place, folder, wanted))
-            user = await asyncio.to_thread(_look_inside, root, step.op)
+            user = await to_end(_look_inside, root, step.op)
             sandbox = await opening
             bundle = self._bundle(id, place, step, sandbox, user, mounted.mounts)
             code = await self._execute(bundle, tell)
@@ -119,7 +119,7 @@ class Runner:
         except RuntimeFailure as error:
             raise EngineError(error.message.removesuffix(": unknown")) from error
         finally:
-            await _finished(self._runtime.delete, bundle.id)
+            await finished(self._runtime.delete, bundle.id)
 
     @contextlib.asynccontextmanager
     async def _root(
@@ -146,11 +146,20 @@ class Runner:
             shutil.rmtree(folder / "work", ignore_errors=True)
             _drop_stubs(folder / "diff", stubs)
 
-        stubs = await asyncio.to_thread(enter)
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            entering = asyncio.get_running_loop().create_task(asyncio.to_thread(enter))
+            stack.push_async_callback(finished, self._leave, entering, leave)
+            await asyncio.shield(entering)
             yield root
-        finally:
-            await _finished(asyncio.to_thread, leave, stubs)
+
+    @staticmethod
+    async def _leave(
+        entering: "asyncio.Task[list[str]]", leave: Callable[[list[str]], None]
+    ) -> None:
+        """Undo what was entered, once that is over; what failed has undone itself."""
+        await asyncio.gather(entering, return_exceptions=True)
+        if entering.exception() is None:
+            await asyncio.to_thread(leave, entering.result())
 
     def _fill_volumes(self, place: Path, step: RunStep, mounted: Mounted) -> None:
         """Folders for the volumes, with what the image has there."""
@@ -247,16 +256,6 @@ class Runner:
         (place / "hostname").write_text(f"{hostname}\n")
         (place / "hosts").write_text(hosts_text(addresses, hostname, "", extra))
         (place / "resolv.conf").write_text(resolv_text(sandbox.resolv_conf, {}))
-
-
-async def _finished(work: Callable[..., Coroutine[Any, Any, object]], *arguments: Any) -> None:
-    """Do it to its end even when the build is cancelled meanwhile."""
-    task = asyncio.get_running_loop().create_task(work(*arguments))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
 
 
 def _make_place(place: Path) -> None:

@@ -1,6 +1,5 @@
 """One step of a stage: found in the cache, or done and put there."""
 
-import asyncio
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ from engine.builder.request import Request
 from engine.builder.run import RunStep
 from engine.builder.stages import Source
 from engine.builder.state import State
+from engine.builder.threads import to_end
 from engine.builder.tree import Tree
 from engine.builder.workshop import Leases, Workshop
 from engine.content.digest import of
@@ -115,7 +115,7 @@ class Steps:
         try:
             if digest is None:
                 gathered = await self._gathering.gather(op, files, self._stamp(state))
-                digest = await asyncio.to_thread(_digest, gathered)
+                digest = await to_end(_digest, gathered)
                 memory.keep(mark, digest)
             classic = self._request.classic
             key = layer_key(state.top, {**op.key(), "classic": classic}, digest)
@@ -124,7 +124,7 @@ class Steps:
                 nonlocal gathered
                 if gathered is None:
                     gathered = await self._gathering.gather(op, files, self._stamp(state))
-                await asyncio.to_thread(self._filling.copy, op, state.chain, gathered, folder)
+                await to_end(self._filling.copy, op, state.chain, gathered, folder)
 
             return await self._layer(vertex, state, log, key, vertex.history(digest), fill, cold)
         finally:
@@ -138,7 +138,7 @@ class Steps:
 
         async def fill(folder: Path, tell: Tell) -> None:
             stamp = self._stamp(state)
-            await asyncio.to_thread(self._filling.make_folder, op, state.chain, stamp, folder)
+            await to_end(self._filling.make_folder, op, state.chain, stamp, folder)
 
         return await self._layer(vertex, state, log, key, vertex.history(), fill, cold)
 
@@ -214,10 +214,10 @@ class Steps:
 
     async def _make(self, key: str, state: State, told: str, fill: Fill, tell: Tell) -> Entry:
         images, layers = self._workshop.images, self._workshop.snapshots.layers
-        folder = await asyncio.to_thread(layers.begin)
+        folder = layers.begin()
         try:
             await fill(folder, tell)
-            sealed = await asyncio.to_thread(seal, images.content, folder / "diff", self._epoch)
+            sealed = await to_end(seal, images.content, folder / "diff", self._epoch)
             if sealed is not None:
                 return await self._commit(key, state, told, folder, sealed)
             entry = Entry(key, Kind.LAYER, self._now(), told, parent=state.key)
@@ -225,7 +225,7 @@ class Steps:
             return entry
         finally:
             # a committed folder has been renamed
-            await asyncio.shield(asyncio.to_thread(layers.discard, folder))
+            await to_end(layers.discard, folder)
 
     async def _commit(
         self, key: str, state: State, told: str, folder: Path, sealed: Sealed
@@ -249,7 +249,7 @@ class Steps:
         )
         self._workshop.sync_soon(sealed.diff_id)
         with self._workshop.images.leases.hold([sealed.diff_id], [chain_id]):
-            await asyncio.to_thread(
+            await to_end(
                 layers.commit, folder, chain_id, sealed.diff_id, sealed.size, sealed.entries
             )
             await self._workshop.records.put(entry)
@@ -263,7 +263,7 @@ class Steps:
     async def _mounted_digest(self, op: RunOp, files: tuple[Files | None, ...]) -> str:
         """What a RUN reads through its mounts; "" without any."""
         parts = [
-            await asyncio.to_thread(self._digest_of, source, mount)
+            await to_end(self._digest_of, source, mount)
             for mount, source in zip(op.mounts, files, strict=True)
             if source is not None
         ]
