@@ -258,3 +258,15 @@ async def test_the_list_shows_an_id_once_the_name_is_gone(world: Any) -> None:
     world.containers.store.get(id).record.config["Image"] = "other"
     (row,) = await world.containers.list(Filters(), all=True)
     assert row["Image"] == row["ImageID"] == world.images.image.id
+
+
+async def test_an_image_among_the_mounts_is_a_snapshot_of_its_own(world: Any) -> None:
+    mount = {"Type": "image", "Source": "busybox", "Target": "/i"}
+    id = await world.create(HostConfig={"Mounts": [{"Type": "tmpfs", "Target": "/t"}, mount]})
+    assert world.snapshots.held == {id, f"{id}-1"}
+    point = world.containers.store.get(id).record.mounts[1]
+    assert (point.type, point.name, point.writable) == ("image", "busybox", False)
+    assert world.containers.image_users(point.options["image"]) == [(id, False)]
+    assert set(world.containers.chains()) == {id, f"{id}-1"}
+    await world.containers.remove(id)
+    assert world.snapshots.held == set()
