@@ -155,16 +155,17 @@ def test_copy_flags(builds: Builds) -> None:
         "RUN echo 'bob:x:1234:5678::/:/bin/sh' >> /etc/passwd && ln -s /elsewhere /link\n"
         "COPY --chown=bob --chmod=u=rwX,go=r a /one\n"
         "COPY --chown=7:8 --chmod=0640 d /two\n"
-        "COPY --parents d/./x d/sub/y /par/\n"
+        "COPY --parents d/./x d/sub/y /par/\nCOPY --parents **/sub/* /deep/\n"
         "COPY --exclude=*.md --exclude=sub d /exc\n"
         "COPY --link a /link/a\n"
-        "RUN stat -c '%n %u:%g %a' /one /two /two/x; find /par /exc /link/a -type f | sort\n",
+        "RUN stat -c '%n %u:%g %a' /one /two /two/x; find /par /deep /exc /link/a -type f | sort\n",
         files={"a": "", "d/x": "", "d/sub/y": "", "d/r.md": ""},
     )
     assert said.splitlines() == [
         "/one 1234:5678 644",
         "/two 7:8 640",
         "/two/x 7:8 640",
+        "/deep/d/sub/y",
         "/exc/x",
         "/link/a",
         "/par/d/sub/y",
