@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from engine.runtime import logs
+from engine.runtime import logparts, logs
 from engine.runtime.bundle import RuntimeFailure
 from engine.runtime.process import exec_process
 from engine.runtime.spec import SpecInputs
@@ -137,7 +137,7 @@ async def test_logs_are_rotated(bench):
     )
     async with asyncio.timeout(20):
         await running.wait()
-    names = sorted(path.name for path in logs.files(bundle.log_path))
+    names = sorted(path.name for path in logparts.paths(bundle.log_path))
     assert names == ["log", "log.1", "log.2"]
     lines = [line async for batch in logs.read(bundle.log_path) for line in batch]
     assert lines[-1].data == b"400\n"
