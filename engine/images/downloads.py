@@ -8,6 +8,7 @@ one pull; when the last pull has let go, what is unfinished stops, what is uncla
 import asyncio
 import contextlib
 import http.client
+import os
 import socket
 import threading
 import time
@@ -27,7 +28,8 @@ from engine.registry.errors import RegistryError, Unreachable
 from engine.values import dataclass, field
 
 T = TypeVar("T")
-_UNPACKERS = 4
+# more threads than processors only hand the interpreter's lock about
+_UNPACKERS = min(4, os.cpu_count() or 2)
 _CHUNK = 1 << 18
 _PATIENCE = 30.0  # seconds that a registry may make a download wait
 _TELL_EVERY = 0.1  # seconds between two progress lines of a layer
