@@ -28,7 +28,7 @@ lines = st.lists(st.sampled_from(pieces), max_size=6).map(" ".join)
 joined = st.lists(st.sampled_from(pieces), max_size=6).map("".join)
 files = st.lists(st.one_of(lines, joined), max_size=8).map("\n".join)
 quickly = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 
 

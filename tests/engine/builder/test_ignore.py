@@ -88,4 +88,4 @@ def test_many_files_take_little_time() -> None:
         for folder in range(60)
         for file in range(50)
     )
-    assert left == 3000
+    assert left == 1000
