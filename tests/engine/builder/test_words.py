@@ -190,8 +190,8 @@ def test_no_text_takes_endless_time_or_room() -> None:
     with pytest.raises(DockerfileError, match="longer than"):
         expand("$x" * 64, {"x": "y" * 20_000})
     with pytest.raises(DockerfileError, match="longer than"):
-        expand("${x///long}", {"x": "y" * 300_000})
-    many = {"x": "a" * 50_000}
+        expand("${x///long}", {"x": "y" * 250_000})
+    many = {"x": "a" * 20_000}
     assert expand("${x//a*a*a*a*b/}", many) == many["x"]
     assert expand("${x##*a*a*a*a*b}", many) == many["x"]
     assert expand("${x%%*a*a*a*a*b}", many) == many["x"]
