@@ -153,9 +153,13 @@ def compress(path: Path, most: int) -> None:
 def _pack(plain: Path) -> None:
     packer = zlib.compressobj(1, wbits=_GZIP)
     building = plain.with_name(f"{plain.name}.part")
-    with plain.open("rb") as source, building.open("wb") as target:
-        while piece := source.read(_PIECE):
-            target.write(packer.compress(piece))
-        target.write(packer.flush())
-    building.replace(plain.with_name(f"{plain.name}.gz"))
+    try:
+        with plain.open("rb") as source, building.open("wb") as target:
+            while piece := source.read(_PIECE):
+                target.write(packer.compress(piece))
+            target.write(packer.flush())
+        building.replace(plain.with_name(f"{plain.name}.gz"))
+    except OSError:
+        building.unlink(missing_ok=True)
+        raise
     plain.unlink()

@@ -6,6 +6,7 @@ open the log again.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from engine.linux import inotify
 from engine.runtime import logparts
 
+_log = logging.getLogger(__name__)
 _PATIENCE = 5.0
 _PAUSE = 0.1  # seconds between looks at a log that is written all the time
 
@@ -37,10 +39,17 @@ async def rotate(
             if await asyncio.to_thread(_rotate_once, path, size, most):
                 reopen()
                 if compress and await _reopened(path):
-                    await asyncio.to_thread(logparts.compress, path, most)
+                    await _compress(path, most)
             await asyncio.sleep(_PAUSE)
     finally:
         watch.close()
+
+
+async def _compress(path: Path, most: int) -> None:
+    try:
+        await asyncio.to_thread(logparts.compress, path, most)
+    except OSError as error:  # a full disk: they are rotated as they are
+        _log.warning("compressing the log %s: %s", path, error.strerror or error)
 
 
 async def _reopened(path: Path) -> bool:

@@ -265,3 +265,19 @@ async def test_rotation_compresses_once_the_writer_has_moved_on(tmp_path):
     finally:
         task.cancel()
     assert (await collect(log))[0].data == b"old\n"
+
+
+async def test_rotation_goes_on_when_compressing_fails(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(entry(b"old") * 10)
+    (tmp_path / "log.1.part").mkdir()  # in the way of what is being made
+    task = asyncio.create_task(rotation.rotate(log, 10, 3, log.touch, compress=True))
+    try:
+        async with asyncio.timeout(10):
+            while not (tmp_path / "log.2").exists():
+                with log.open("ab") as file:
+                    file.write(entry(b"x") * 5)
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+    assert not list(tmp_path.glob("*.gz"))
