@@ -167,7 +167,8 @@ def history(image: Image, parents: Sequence[Image] = ()) -> list[Document]:
     for made in (image, *parents):
         # a parent is the step that its own history ends with
         if 0 < (step := _steps(made)) <= len(documents):
-            documents[step - 1] |= {"Id": made.id, "Tags": list(made.references) or None}
+            documents[step - 1]["Id"] = made.id
+            documents[step - 1]["Tags"] = list(made.references) or None
     documents.reverse()
     return documents
 
