@@ -165,10 +165,10 @@ def history(image: Image, parents: Sequence[Image] = ()) -> list[Document]:
         documents.append(_step(step, layer.size if layer else 0))
     documents += [_step({}, layer.size) for layer in layers]
     for made in (image, *parents):
-        # a parent is the step that its own history ends with
-        if 0 < (step := _steps(made)) <= len(documents):
-            documents[step - 1]["Id"] = made.id
-            documents[step - 1]["Tags"] = list(made.references) or None
+        # a parent is the place that its own history ends with
+        if 0 < (place := _steps(made)) <= len(documents):
+            documents[place - 1]["Id"] = made.id
+            documents[place - 1]["Tags"] = list(made.references) or None
     documents.reverse()
     return documents
 
