@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from engine.builder import context as contexts
-from engine.builder import fetch, gitsource
+from engine.builder import gitsource
 from engine.builder.bases import Bases
 from engine.builder.context import DOCKERFILE, Context
 from engine.builder.gathering import Gathering
@@ -90,6 +90,7 @@ class Build:
 
     async def _remote(self, url: str, folder: Path) -> Context:
         """A tar by URL; anything else there is the Dockerfile itself."""
+        from engine.builder import fetch
         from engine.builder.archives import is_archive
 
         got = await fetch.download(url, folder / "download")

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.builder import fetch, gitsource
+from engine.builder import gitsource
 from engine.builder.context import Context
 from engine.builder.failures import CopyFailed
 from engine.builder.folders import Folders
@@ -109,6 +109,8 @@ class Gathering:
         return True
 
     async def _download(self, op: CopyOp, url: str, found: Gathered) -> None:
+        from engine.builder import fetch  # the HTTP client is rarely needed
+
         if op.destination.endswith("/"):
             name = fetch.file_name(url)
         else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.builder.conftest import Builds
+from tests.support.archives import tar_of
 from tests.support.docker_registry import Registry
 from tests.support.native import NativeEngine, new_engine
 
@@ -85,6 +88,37 @@ def test_a_client_that_goes_away_ends_its_build(builds: Builds) -> None:
     assert wait_for(lambda: not processes(marker), 1.0)
     assert wait_for(lambda: not leftovers(builds.engine), 2.0), leftovers(builds.engine)
     assert wait_for(lambda: not list((builds.engine.root / "builds/contexts").glob("*")), 2.0)
+
+
+def test_clients_that_go_away_at_any_moment(builds: Builds) -> None:
+    engine, chance = builds.engine, random.Random(7)
+    files = {f"f{number}": b"x" * 2000 for number in range(200)}
+    context = tar_of(
+        {
+            **files,
+            "Dockerfile": b"FROM busybox AS a\nRUN --mount=type=cache,target=/c echo 1 > /a\n"
+            b"FROM busybox\nVOLUME /v\nCOPY . /x\n"
+            b"RUN --mount=target=/m --mount=from=a,source=/a,target=/aa cat /aa > /b\n"
+            b"COPY --from=a /a /z/\nWORKDIR /q\nRUN echo 3 > /c\n",
+        }
+    )
+    request = (
+        "POST /build?nocache=1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-tar\r\n"
+        f"Content-Length: {len(context)}\r\n\r\n"
+    ).encode()
+    builds.run("FROM busybox\nRUN true\n")
+    assert engine.process is not None
+    descriptors = Path(f"/proc/{engine.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(engine.socket))
+            connection.sendall(request + context)
+            time.sleep(chance.random())
+    assert wait_for(lambda: not leftovers(engine)), leftovers(engine)
+    assert wait_for(lambda: not list((engine.root / "builds/contexts").iterdir()))
+    assert not list((engine.root / "content/ingest").iterdir())
+    assert wait_for(lambda: len(list(descriptors.iterdir())) <= before + 1)
 
 
 def test_a_killed_engine_leaves_a_clean_store(own: Builds) -> None:
