@@ -33,12 +33,17 @@ class Bases:
         self._workshop = workshop
         self._request = request
         self._leases = leases
+        # a name means one image throughout a build, whoever tags another one meanwhile
+        self._found: dict[tuple[str, str], Image] = {}
 
     async def find(self, name: str, platform: Platform | None, say: Say) -> Image:
         """The image, held for the build. Raises EngineError when it can't be had.
 
         platform: what was asked for; None takes the image whatever it is for.
         """
+        wanted = (name, str(platform or ""))
+        if wanted in self._found:
+            return self._found[wanted]
         image = None if self._request.pull else self._workshop.images.find(name)
         if image is None:
             image = await self._pull(name, platform, say)
@@ -49,7 +54,7 @@ class Bases:
                 f"does not match the specified platform ({platform})"
             )
         self._leases.hold_image(image)
-        return image
+        return self._found.setdefault(wanted, image)
 
     async def _pull(self, name: str, platform: Platform | None, say: Say) -> Image:
         if is_identifier(name):

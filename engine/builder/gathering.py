@@ -99,6 +99,11 @@ class Gathering:
             return False
         repository = gitsource.parse(source)
         if repository is not None:
+            if op.checksum:
+                raise CopyFailed(
+                    "ADD failed: --checksum is for files of a URL; name a repository's commit "
+                    "behind its address: URL#COMMIT"
+                )
             target = self._scratch() / "git"
             folder = await gitsource.fetch(repository, target, keep=op.keep_git_dir)
             await to_end(self._whole, folder, op, found)

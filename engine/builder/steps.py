@@ -297,6 +297,8 @@ class Steps:
 
 def _mark(op: CopyOp, files: Files) -> str:
     """What tells equal choices of files apart from others; "" where the files may change."""
+    if op.add and op.checksum and len(op.sources) == 1:
+        return json.dumps([op.sources, op.checksum, op.destination, op.unpack, op.keep_git_dir])
     if files.folder is not None or op.heredocs or op.add or not files.chain:
         return ""
     return json.dumps([files.chain[-1], op.sources, op.exclude, op.parents])

@@ -286,6 +286,10 @@ def test_add_of_urls(builds: Builds, web: tuple[Path, str]) -> None:
         "RUN cat /to/file; stat -c ' %a %Y' /named\n"
     )
     assert said == "from the web 600 1500000000"
+    (folder / "file").rename(folder / "moved")
+    known = builds.run(f"FROM busybox\nADD --checksum={digest} {url}/file /to/\n").stdout
+    assert "Using cache" in known  # a file of a known sum isn't fetched again
+    (folder / "moved").rename(folder / "file")
     wrong = builds.failure(f"FROM busybox\nADD --checksum={SUM} {url}/file /x\n")
     assert "digest mismatch" in wrong
     assert "status 404" in builds.failure(f"FROM busybox\nADD {url}/none /x\n")
