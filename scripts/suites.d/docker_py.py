@@ -79,7 +79,8 @@ def _run(socket: Path, cache: Path, words: Sequence[str]) -> Results:
             ],
             cwd=folder,
             env={
-                **os.environ,
+                # the user's own contexts and settings are none of theirs
+                **{key: word for key, word in os.environ.items() if not key.startswith("DOCKER_")},
                 "DOCKER_HOST": f"unix://{socket}",
                 "HOME": home,
                 "TMPDIR": "/var/tmp",
