@@ -29,7 +29,7 @@ ENGINE = {
     "snapshots": STORAGE,
     "runtime": LOW | {"runtime"},
     "images": STORAGE | {"images"},
-    "volumes": LOW | {"volumes"},
+    "volumes": STORAGE | {"volumes"},
     "networks": LOW | {"networks", "hostlink"},
     "hostlink": BASE,
     "system": LOW,

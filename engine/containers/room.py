@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import queue
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -24,9 +22,8 @@ from engine.containers.views import views
 from engine.content import compression
 from engine.errors import BadRequest, EngineError
 from engine.linux import confined, identity, trees, userns
+from engine.linux.pipes import Closed, Feed, Pipe
 from engine.runtime import users
-
-_DEPTH = 4  # pieces of a quarter of a megabyte, or a bit more, between the thread and the loop
 
 T = TypeVar("T")
 
@@ -116,12 +113,12 @@ class Rooms:
     async def _produce(
         self, container: Container, make: Callable[[Write], None], *, bare: bool
     ) -> AsyncIterator[bytes]:
-        pipe = _Pipe()
+        pipe = Pipe()
 
         def work() -> None:
             try:
                 make(pipe.put)
-            except _Closed:
+            except Closed:
                 return
             finally:
                 pipe.end()
@@ -151,7 +148,7 @@ class Rooms:
         """Extract a tar into the folder `path`. Raises NotFound, BadRequest, EngineError."""
         container = self._store.get(reference)
         config = container.record.config
-        feed = _Feed()
+        feed = Feed()
         # without a user of its own the container gets what the tar says
         owner = await self._owner(container) if copy_owner and config["User"] else None
 
@@ -253,98 +250,3 @@ def _mount_points(points: Sequence[MountPoint], root: Path) -> None:
                 os.close(target)
         finally:
             os.close(source)
-
-
-class _Closed(Exception):
-    """Nobody reads any more."""
-
-
-class _Pipe:
-    """From a thread to the loop: bounded, either side may end it."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._room = threading.Semaphore(_DEPTH)
-        self._buffer: list[bytes] = []
-        self._size = 0
-        self._closed = False
-        self._ended = False
-        self.was_cut = False
-
-    def put(self, data: bytes) -> None:
-        """From the thread; small pieces are gathered. Raises _Closed."""
-        self._buffer.append(data)
-        self._size += len(data)
-        if self._size >= 1 << 18:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._closed:
-            raise _Closed
-        if not self._buffer:
-            return
-        piece = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
-        self._buffer, self._size = [], 0
-        self._room.acquire()
-        if self._closed:
-            raise _Closed
-        self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
-
-    def end(self) -> None:
-        """No more; from the thread, or from the loop when the thread never got so far."""
-        if self._ended:
-            return
-        self._ended = True
-        if not self._closed and self._buffer:
-            self._flush()
-        self._loop.call_soon_threadsafe(self._pieces.put_nowait, None)
-
-    async def take(self) -> bytes | None:
-        """The next piece; None at the end."""
-        piece = await self._pieces.get()
-        self._room.release()
-        return piece
-
-    def close(self) -> None:
-        """Nobody reads any more: the thread is let go."""
-        self._closed = True
-        for _ in range(_DEPTH):
-            self._room.release()
-
-    def cut(self) -> None:
-        """The thread is let go, and what was read so far is not all."""
-        self.was_cut = True
-        self.close()
-
-
-class _Feed:
-    """From the loop to a thread: bounded by waiting in the loop."""
-
-    def __init__(self) -> None:
-        self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._room = asyncio.Semaphore(_DEPTH)
-        self._loop = asyncio.get_running_loop()
-        self._closed = False
-
-    async def put(self, data: bytes) -> None:
-        """A chunk; waits for room. Dropped once the thread is done."""
-        await self._room.acquire()
-        if not self._closed:
-            self._pieces.put(data)
-
-    def end(self) -> None:
-        """No more chunks."""
-        self._pieces.put(None)
-
-    def pieces(self) -> Iterator[bytes]:
-        """In the thread: the chunks."""
-        while (piece := self._pieces.get()) is not None:
-            self._loop.call_soon_threadsafe(self._room.release)
-            yield piece
-
-    def close(self) -> None:
-        """The thread is done: let the loop throw the rest away."""
-        self._closed = True
-        self._room.release()
-        self._room = asyncio.Semaphore(1 << 30)

@@ -4,25 +4,16 @@ Paths may be followed as they are: no link leads out of the thread's root. Owner
 alone, because names would be looked up in the container's files.
 """
 
-import contextlib
 import errno
 import os
 import posixpath
-import stat
 from collections.abc import Callable, Iterator
 
 from engine.containers.archive import missing
 from engine.content import compression
 from engine.errors import BadRequest, EngineError
-from engine.linux import identity
-from engine.linux.removal import remove_tree
-from engine.snapshots.body import set_xattrs, write_body
-from engine.snapshots.tar import Entry, Reader, Source, TarError
-
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_LATEST = (1 << 63) - 1  # ns since 1970
-_CAPABILITY = b"security.capability"
-_NODES = {b"3": stat.S_IFCHR, b"4": stat.S_IFBLK, b"6": stat.S_IFIFO}
+from engine.snapshots.extract import Extractor
+from engine.snapshots.tar import Reader, Source, TarError
 
 
 def unpack(
@@ -50,7 +41,7 @@ def unpack(
         raise BadRequest("extraction point is not a directory")
     stream = compression.chunks(lambda _: next(pieces, b""))
     try:
-        _Unpacker(where, keep_kinds, owner).apply(Reader(Source(stream)))
+        Extractor(where, keep_kinds, owner).apply(Reader(Source(stream)))
     except (TarError, compression.CompressionError, OverflowError, ValueError) as error:
         raise BadRequest(f"Error processing tar file: {error}") from error
     except OSError as error:
@@ -61,126 +52,3 @@ def unpack(
         raise EngineError(f"{name}: {(error.strerror or '').lower()}") from error
     for _ in pieces:  # what follows the end of the archive
         continue
-
-
-class _Unpacker:
-    """Applies entries below the folder `where`."""
-
-    def __init__(self, where: str, keep_kinds: bool, owner: tuple[int, int] | None) -> None:
-        self._shown = where
-        self._where = os.fsencode(where)
-        self._keep_kinds = keep_kinds
-        self._owner = owner
-        self._times: dict[bytes, int] = {}
-
-    def apply(self, reader: Reader) -> None:
-        """Everything of the tar; the folders' times last, when nothing changes them any more."""
-        for entry in reader:
-            if self._owner is not None:
-                entry.uid, entry.gid = self._owner
-            entry.uid, entry.gid = identity.outside(entry.uid, entry.gid)
-            if _CAPABILITY in entry.xattrs:
-                able = identity.rooted_capability(entry.xattrs[_CAPABILITY])
-                entry.xattrs[_CAPABILITY] = able
-            target = self._below(entry.name)
-            if target == self._where:
-                if entry.type != b"5":
-                    raise TarError(f"an entry that is no directory has the name {entry.name!r}")
-                continue  # the folder itself stays as it is
-            try:
-                self._make(entry, target, reader)
-            except FileNotFoundError:
-                os.makedirs(posixpath.dirname(target), exist_ok=True)
-                self._make(entry, target, reader)
-        for folder, mtime in self._times.items():
-            with contextlib.suppress(FileNotFoundError):  # the container may be at work
-                os.utime(folder, ns=(mtime, mtime), follow_symlinks=False)
-
-    def _below(self, name: bytes) -> bytes:
-        """The path of an entry; `..` doesn't climb out of the folder."""
-        clean = posixpath.normpath(b"/" + name).lstrip(b"/")
-        return posixpath.join(self._where, clean) if clean else self._where
-
-    def _make(self, entry: Entry, target: bytes, reader: Reader) -> None:
-        if entry.type == b"0":
-            self._file(entry, target, reader)
-        elif entry.type == b"5":
-            self._folder(entry, target)
-        else:
-            self._clear(entry, target)
-            self._other(entry, target)
-
-    def _file(self, entry: Entry, target: bytes, reader: Reader) -> None:
-        try:
-            fd = os.open(target, _CREATE, 0o600)
-        except FileExistsError:
-            self._clear(entry, target)
-            # never into what a container puts in the way meanwhile
-            fd = os.open(target, _CREATE, 0o600)
-        try:
-            write_body(fd, entry, reader)
-            os.fchown(fd, entry.uid, entry.gid)
-            if entry.xattrs:
-                set_xattrs(fd, entry)
-            os.fchmod(fd, entry.mode)
-            mtime = _mtime(entry)
-            os.utime(fd, ns=(mtime, mtime))
-        finally:
-            os.close(fd)
-
-    def _folder(self, entry: Entry, target: bytes) -> None:
-        try:
-            os.mkdir(target, 0o700)
-        except FileExistsError:
-            if not os.path.isdir(target):
-                self._clear(entry, target)
-                os.mkdir(target, 0o700)
-        os.chown(target, entry.uid, entry.gid)
-        set_xattrs(target, entry)
-        os.chmod(target, entry.mode)
-        self._times[target] = _mtime(entry)
-
-    def _other(self, entry: Entry, target: bytes) -> None:
-        """Links and nodes."""
-        if entry.type == b"1":
-            os.link(self._below(entry.link), target, follow_symlinks=False)
-            return
-        if entry.type == b"2":
-            os.symlink(entry.link, target)
-        elif entry.type in _NODES:
-            device = os.makedev(entry.major & 0xFFF, entry.minor & 0xFFFFF)
-            os.mknod(target, _NODES[entry.type] | 0o600, device)
-            os.chmod(target, entry.mode)
-        else:
-            raise TarError(f"unhandled tar header type {entry.type!r} of {entry.name!r}")
-        mtime = _mtime(entry)
-        os.chown(target, entry.uid, entry.gid, follow_symlinks=False)
-        set_xattrs(target, entry)
-        os.utime(target, ns=(mtime, mtime), follow_symlinks=False)
-
-    def _clear(self, entry: Entry, target: bytes) -> None:
-        """Take away what has the name of an entry. Raises EngineError where kinds are kept."""
-        try:
-            found = os.lstat(target)
-        except FileNotFoundError:
-            return
-        folder = stat.S_ISDIR(found.st_mode)
-        if self._keep_kinds and folder != (entry.type == b"5"):
-            old, new = ("directory", "non-directory") if folder else ("non-directory", "directory")
-            shown = os.fsdecode(os.path.relpath(target, self._where))
-            raise EngineError(f'cannot overwrite {old} "{shown}" with {new} "{self._shown}"')
-        if folder:
-            remove_tree(target)
-            self._forget(target)
-        else:
-            os.unlink(target)
-
-    def _forget(self, folder: bytes) -> None:
-        """The times of folders that are gone."""
-        below = folder + b"/"
-        for known in [one for one in self._times if one == folder or one.startswith(below)]:
-            del self._times[known]
-
-
-def _mtime(entry: Entry) -> int:
-    return entry.mtime if 0 <= entry.mtime <= _LATEST else 0

@@ -2,32 +2,10 @@
 
 import os
 import stat
-from enum import StrEnum
 
+from engine.linux.filetypes import Type as Type
+from engine.linux.filetypes import type_of
 from engine.values import dataclass
-
-
-class Type(StrEnum):
-    """What kind of file it is."""
-
-    FILE = "file"
-    FOLDER = "directory"
-    LINK = "symlink"
-    CHARACTER = "character device"
-    BLOCK = "block device"
-    FIFO = "fifo"
-    SOCKET = "socket"
-
-
-_TYPES = {
-    stat.S_IFREG: Type.FILE,
-    stat.S_IFDIR: Type.FOLDER,
-    stat.S_IFLNK: Type.LINK,
-    stat.S_IFCHR: Type.CHARACTER,
-    stat.S_IFBLK: Type.BLOCK,
-    stat.S_IFIFO: Type.FIFO,
-    stat.S_IFSOCK: Type.SOCKET,
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +30,7 @@ class Entry:
 
 def entry_of(full: str, status: os.stat_result, path: str, layer: int) -> Entry:
     """The entry for `path`, which lies at `full` on the disk."""
-    kind = _TYPES[stat.S_IFMT(status.st_mode)]
+    kind = type_of(status.st_mode)
     return Entry(
         path=path,
         type=kind,
