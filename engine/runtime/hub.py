@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from engine.linux.packets import COUNT, PacketReader
+from engine.linux.packets import PacketReader
 from engine.runtime.inbox import Inbox, settle
 from engine.runtime.streams import STDERR, STDOUT
 
@@ -96,8 +96,7 @@ class Hub:
         packets, fd = _packets(), self._socket.fileno()
         failed = False
         try:
-            while packets.held < COUNT:
-                packets.receive(fd)
+            packets.receive(fd)  # what comes meanwhile can wait for the next turn
         except BlockingIOError:
             pass
         except OSError:
