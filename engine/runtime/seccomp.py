@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,25 @@ def _tighten(profile: dict[str, Any], capabilities: tuple[str, ...]) -> dict[str
         for rule in profile["syscalls"]
     ]
     rules = [_without_vsock(rule) for rule in rules if rule["names"]]
+    rules.append(_refused("socket", _AF_VSOCK, "SCMP_CMP_EQ"))
     rules.append({"names": allowed, "action": _ALLOW})
     rules.append({"names": refused, "action": _REFUSE, "errnoRet": _EPERM})
     if not admin:
         rules.append({"names": ["clone"], "action": _ALLOW, "args": [_NO_NAMESPACES]})
+        rules += [_refused("clone", bit, "SCMP_CMP_MASKED_EQ") for bit in _bits(_CLONE_NEW)]
         # its flags are behind a pointer that no filter can read; libc falls back to clone
         rules.append({"names": ["clone3"], "action": _REFUSE, "errnoRet": _ENOSYS})
     return {**profile, "syscalls": [rule for rule in rules if rule["names"]]}
+
+
+def _bits(mask: int) -> Iterator[int]:
+    return (1 << place for place in range(mask.bit_length()) if mask >> place & 1)
+
+
+def _refused(name: str, value: int, operator: str) -> dict[str, Any]:
+    """EPERM, as with Docker, by the first argument: what no rule names gets ENOSYS."""
+    argument = {"index": 0, "value": value, "valueTwo": value, "op": operator}
+    return {"names": [name], "action": _REFUSE, "errnoRet": _EPERM, "args": [argument]}
 
 
 def _without_vsock(rule: dict[str, Any]) -> dict[str, Any]:
