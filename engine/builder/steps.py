@@ -80,7 +80,13 @@ class Steps:
         self, vertex: Vertex, op: ConfigOp, state: State, log: StageLog, cold: bool
     ) -> State:
         told = vertex.history()
-        key = step_key(state.key, op.key(), told=told, config=vertex.config, author=vertex.author)
+        key = step_key(
+            state.key,
+            self._dated(op.key()),
+            told=told,
+            config=vertex.config,
+            author=vertex.author,
+        )
         found = None if cold else await self._known(key, state, told)
         if found is not None:
             log.cached()
@@ -96,7 +102,7 @@ class Steps:
         digest = await self._mounted_digest(op, files)
         # the classic builder mounts a volume there, which goes with the step
         volumes = sorted(vertex.config.get("Volumes") or ()) if self._request.classic else []
-        key = layer_key(state.top, {**op.key(), "volumes": volumes}, digest)
+        key = layer_key(state.top, self._dated({**op.key(), "volumes": volumes}), digest)
         step = RunStep(op, state.chain, files, self._request.run, tuple(volumes))
 
         async def fill(folder: Path, tell: Tell) -> None:
@@ -118,7 +124,7 @@ class Steps:
                 digest = await to_end(_digest, gathered)
                 memory.keep(mark, digest)
             classic = self._request.classic
-            key = layer_key(state.top, {**op.key(), "classic": classic}, digest)
+            key = layer_key(state.top, self._dated({**op.key(), "classic": classic}), digest)
 
             async def fill(folder: Path, tell: Tell) -> None:
                 nonlocal gathered
@@ -134,7 +140,7 @@ class Steps:
     async def _workdir(
         self, vertex: Vertex, op: WorkdirOp, state: State, log: StageLog, cold: bool
     ) -> State:
-        key = layer_key(state.top, op.key())
+        key = layer_key(state.top, self._dated(op.key()))
 
         async def fill(folder: Path, tell: Tell) -> None:
             stamp = self._stamp(state)
@@ -280,6 +286,10 @@ class Steps:
             return tree.digest(list(found.items(path, None, None)))
         finally:
             found.close()
+
+    def _dated(self, operation: dict[str, Any]) -> dict[str, Any]:
+        """The operation with the time that its results are to have, where one is asked for."""
+        return operation if self._epoch is None else {**operation, "epoch": self._epoch}
 
     def _now(self) -> str:
         now = time.time_ns() if self._epoch is None else self._epoch * 1_000_000_000

@@ -222,6 +222,9 @@ def test_source_date_epoch(builds: Builds) -> None:
         ids.add(found["Id"])
         assert found["Created"] == "2020-09-13T12:26:40Z"
     assert len(ids) == 1
+    other = ("--build-arg", "SOURCE_DATE_EPOCH=1500000000", "-t", "epoch:other")
+    assert "Using cache" not in builds.engine.docker("build", *other, str(builds.folder)).stdout
+    assert inspect(builds, "epoch:other")["Created"] == "2017-07-14T02:40:00Z"
     said = builds.engine.docker("run", "--rm", "epoch:0", "stat", "-c", "%Y", "/a").stdout
     assert said == "1600000000\n"
 
