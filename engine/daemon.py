@@ -28,6 +28,7 @@ from engine.api import (
     networks,
     system,
     usage,
+    volume_files,
     volumes,
 )
 from engine.api import containers as containers_routes
@@ -124,6 +125,11 @@ class Daemon:
             Application(Router(self._routes())), f"Cove/{engine.__version__} (linux)"
         )
 
+    def _inside_volumes(self) -> volume_files.Backend:
+        from engine.volumes.inside.service import Inside  # no start waits for it
+
+        return Inside(self.volumes)
+
     def _network_of(self, name: str) -> Path:
         """The network namespace of a running container, for builds that join it."""
         other = joined(f"container:{name}", self.containers.store.get, "network")
@@ -144,6 +150,7 @@ class Daemon:
         yield from auth.routes(service)
         yield from distribution.routes(service)
         yield from volumes.routes(self.volumes)
+        yield from volume_files.routes(self._inside_volumes)
         yield from networks.routes(self.networks)
         yield from build.routes(self.builder)
         yield from absent.routes()

@@ -74,3 +74,11 @@ def machine() -> str:
     """The processor's name as Go writes it: amd64, arm64, else the kernel's word."""
     word = platform.machine()
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(word, word)
+
+
+def exchange(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
+    """Swap what two paths name, in one step (renameat2(2), RENAME_EXCHANGE). Raises OSError."""
+    paths = [ctypes.c_char_p(os.fsencode(path)) for path in (one, other)]
+    here, flag = ctypes.c_int(-100), ctypes.c_uint(2)
+    result = libc().renameat2(here, paths[0], here, paths[1], flag)
+    check(result, os.fspath(one), os.fspath(other))

@@ -26,9 +26,19 @@ def mount_of(volume: Volume, locate: Callable[[str], str]) -> Mount | None:
     words = tuple(word for word in options.get("o", "").split(",") if word)
     if {"bind", "rbind"} & set(words):
         return Mount("none", locate(device), str(volume.mountpoint), words)
-    if kind.startswith(_NETWORK_TYPES):
-        words = tuple(_resolved(word) for word in words)
     return Mount(kind, device, str(volume.mountpoint), words)
+
+
+def is_plain(volume: Volume) -> bool:
+    """Whether it's a folder and nothing has to be mounted."""
+    return not (volume.options or {}).get("device")
+
+
+def addressed(what: Mount) -> Mount:
+    """With the file server's name looked up, which the kernel can't do. Blocks. EngineError."""
+    if not what.type.startswith(_NETWORK_TYPES):
+        return what
+    return replace(what, options=tuple(_resolved(word) for word in what.options))
 
 
 def mount_volume(volume: Volume, what: Mount) -> None:
@@ -43,7 +53,7 @@ def mount_volume(volume: Volume, what: Mount) -> None:
             finally:
                 os.close(source)
         else:
-            mount(what)
+            mount(addressed(what))
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise EngineError(

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from engine.database import Database
@@ -17,10 +18,11 @@ from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.filters import Filters
 from engine.linux import confined
+from engine.linux.libc import exchange
 from engine.linux.removal import remove_tree
 from engine.values import dataclass
 from engine.volumes import tree
-from engine.volumes.local import mount_of, mount_volume, unmount_volume
+from engine.volumes.local import is_plain, mount_of, mount_volume, unmount_volume
 from engine.volumes.volume import (
     ANONYMOUS_LABEL,
     DRIVER,
@@ -34,6 +36,7 @@ log = logging.getLogger("engine.volumes")
 
 KIND = "volume"
 _TRASH = ".removed-"  # can't be the name of a volume
+_STAGING = ".making-"
 _LIST_FILTERS = frozenset({"dangling", "driver", "label", "name"})
 _PRUNE_FILTERS = frozenset({"label", "label!", "all"})
 
@@ -54,7 +57,7 @@ class Store:
     """
 
     def __init__(self, root: Path, database: Database, events: Events) -> None:
-        self._folder = root / "volumes"
+        self.folder = self._folder = root / "volumes"
         self._database = database
         self._events = events
         self._volumes: dict[str, Volume] = {}
@@ -185,9 +188,95 @@ class Store:
             holders.discard(container_id)
             if not holders:
                 del self._mounts[name]
-                if mount_of(volume, self.locate) is not None:
+                if not is_plain(volume):
                     await asyncio.to_thread(unmount_volume, volume)
         self._tell(volume, "unmount", {"container": container_id})
+
+    @asynccontextmanager
+    async def hold(self, name: str, holder: str) -> AsyncIterator[Path]:
+        """Its folder for work of the engine's own: mounted if need be, and not removed meanwhile.
+
+        Raises NotFound, EngineError when the driver options can't be mounted.
+        """
+        volume = self.get(name)
+        if is_plain(volume):  # without waiting for others' changes
+            self._mounts.setdefault(name, set()).add(holder)
+        else:
+            async with self._lock:
+                volume = self.get(name)
+                if (what := mount_of(volume, self.locate)) is not None:
+                    await asyncio.to_thread(mount_volume, volume, what)
+                self._mounts.setdefault(name, set()).add(holder)
+        try:
+            yield volume.mountpoint
+        finally:
+            await self._let_go(volume, holder)
+
+    async def _let_go(self, volume: Volume, holder: str) -> bool:
+        """Whether the holder had it; whatever is mounted for the last one goes."""
+        holders = self._mounts.get(volume.name)
+        if holders is None or holder not in holders:
+            return False
+        holders.discard(holder)
+        if not holders:
+            del self._mounts[volume.name]
+            if not is_plain(volume):
+                async with self._lock:
+                    if volume.name not in self._mounts:
+                        await asyncio.to_thread(unmount_volume, volume)
+        return True
+
+    def holders(self, name: str) -> Sequence[str]:
+        """Containers that have it mounted, and work of the engine's own."""
+        return sorted(self._mounts.get(name, ()))
+
+    async def stage(self) -> Path:
+        """An empty folder, where one day a volume's files may be; see `adopt` and `exchange`."""
+        staging = self._folder / f"{_STAGING}{os.urandom(8).hex()}" / "_data"
+        await asyncio.to_thread(_make_folder, staging)
+        return staging
+
+    async def discard(self, staging: Path) -> None:
+        """A staged folder isn't wanted any more; one that is gone is fine."""
+        await asyncio.to_thread(remove_tree, staging.parent)
+
+    async def adopt(
+        self, staging: Path, name: str, labels: Mapping[str, str] | None = None
+    ) -> Volume:
+        """Make a staged folder a volume of this name, in one step. Raises Conflict, BadRequest."""
+        async with self._lock:
+            self.check_free(name)
+            volume = Volume(name, self._mountpoint(name), time.time_ns(), labels)
+            await asyncio.to_thread(staging.parent.rename, volume.mountpoint.parent)
+            await self._record(volume)
+        self._tell(volume, "create")
+        return volume
+
+    def check_free(self, name: str) -> None:
+        """Raise BadRequest for what is no name, Conflict when a volume has it."""
+        if not name:
+            raise BadRequest("the new volume needs a name")
+        if name in self._volumes:
+            raise Conflict(f"create {name}: a volume with this name exists already")
+        check_name(name)
+
+    async def exchange(self, staging: Path, name: str, holder: str) -> None:
+        """Give a volume the files of a staged folder and the folder the volume's, in one step.
+
+        Raises Conflict when a container has it mounted, since that would keep the old files.
+        """
+        async with self._lock:
+            volume = self.get(name)
+            self.check_replaceable(name, holder)
+            await asyncio.to_thread(exchange, staging, volume.mountpoint)
+
+    def check_replaceable(self, name: str, holder: str) -> None:
+        """Raise Conflict when somebody but `holder` has the volume mounted or works on it."""
+        if others := [one for one in self.holders(name) if one != holder]:
+            raise Conflict(
+                f"can't replace the files of volume {name}: it is in use - "
+                f"[{', '.join(others)}]; stop what uses it first"
+            )
 
     async def populate(self, name: str, source: Path) -> bool:
         """Copy a folder of an image into a volume that is still empty; False when it isn't.
@@ -256,7 +345,7 @@ class Store:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o701)
         found = []
         for entry in sorted(self._folder.iterdir()):
-            if entry.name.startswith(_TRASH):
+            if entry.name.startswith((_TRASH, _STAGING)):
                 remove_tree(entry)
             elif entry.name not in self._volumes and entry.is_dir():
                 if _holds_files(entry) and _is_name(entry.name):
@@ -268,7 +357,7 @@ class Store:
         return found
 
     def _size(self, volume: Volume) -> int:
-        if mount_of(volume, lambda path: path) is not None:
+        if not is_plain(volume):
             return 0
         return tree.size_of(volume.mountpoint)
 
