@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.native import NativeEngine, new_engine
+
+# a busy machine says nothing about the code: what is slow is measured by scripts/bench
+settings.register_profile("cove", deadline=None)
+settings.load_profile("cove")
 
 
 @pytest.fixture(scope="session")

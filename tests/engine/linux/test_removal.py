@@ -9,12 +9,13 @@ from engine.linux.removal import remove_tree
 
 
 def make_deep(top: Path, depth: int) -> None:
-    """Folders in each other, each with a file beside, deeper than a path can name."""
+    """Folders in each other, some with a file beside, deeper than a path can name."""
     fd = os.open(top, os.O_RDONLY)
-    for _ in range(depth):
-        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
-        os.mkdir("a", dir_fd=fd)
-        below = os.open("a", os.O_RDONLY, dir_fd=fd)
+    for level in range(depth):
+        if level % 20 == 0:
+            os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+        os.mkdir("deep", dir_fd=fd)
+        below = os.open("deep", os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = below
     os.close(fd)
@@ -23,7 +24,7 @@ def make_deep(top: Path, depth: int) -> None:
 def test_a_tree_deeper_than_any_path(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
-    make_deep(top, 2500)
+    make_deep(top, 1100)
     (top / ".removed-0").write_text("a name that the removal would like to use")
     assert remove_tree(top)
     assert not top.exists()
