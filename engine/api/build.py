@@ -139,7 +139,10 @@ def _ulimits(query: Query) -> Sequence[tuple[str, int, int]]:
     """(name, soft, hard) of each."""
     text = query.get("ulimits")
     found = []
-    for one in (_json(text, "ulimits") if text else None) or ():
+    given = (_json(text, "ulimits") if text else None) or []
+    if not isinstance(given, list):
+        raise BadRequest("error reading ulimits: wanted a list in JSON")
+    for one in given:
         try:
             found.append((str(one["Name"]), int(one["Soft"]), int(one["Hard"])))
         except (KeyError, TypeError, ValueError) as error:
@@ -153,7 +156,7 @@ def _registries(request: Request) -> Mapping[str, Mapping[str, Any]]:
     try:
         padded = header.translate(str.maketrans("+/", "-_")) + "=" * (-len(header) % 4)
         decoded = json.loads(base64.urlsafe_b64decode(padded)) if header else {}
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return {}
     if not isinstance(decoded, dict):
         return {}

@@ -4,9 +4,8 @@ These are Cove's own, below /cove/images; docs/cove-api.md describes them.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from engine.api.http import Answer, Request, Response, Route, StreamResponse, json_response
 from engine.errors import BadRequest, NotFound
@@ -15,6 +14,7 @@ from engine.times import format_time
 _PAGE = 200
 _LARGEST_PAGE = 5000
 _PIECE = 1 << 20
+_LAST = (1 << 63) - 1  # byte that a file can have
 _KINDS = {"modified": 0, "added": 1, "deleted": 2}
 _WORDS = {number: word for word, number in _KINDS.items()}
 
@@ -26,7 +26,7 @@ class Browser(Protocol):
     def summary(self, index: int) -> Any: ...
     def changes(self, index: int, after: str, limit: int, kind: Any) -> Sequence[Any]: ...
     def tree(self, index: int, path: str, after: str, limit: int) -> tuple[Sequence[Any], int]: ...
-    def file(self, index: int, path: str) -> tuple[Any, int]: ...
+    def file(self, index: int, path: str) -> tuple[Any, BinaryIO]: ...
     def waste(self) -> Any: ...
     def top(self) -> int: ...
 
@@ -71,11 +71,11 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def file(request: Request) -> Answer:
         browser = backend.browse(request.params["name"])
-        entry, fd = await _ask(browser.file, _index(request, browser), request.query.get("path"))
-        offset = max(request.query.integer("offset", 0), 0)
-        limit = request.query.integer("limit", entry.size)
+        offset = min(max(request.query.integer("offset", 0), 0), _LAST)
+        limit = request.query.integer("limit", _LAST)
+        _, content = await _ask(browser.file, _index(request, browser), request.query.get("path"))
         return StreamResponse(
-            _content(fd, offset, max(limit, 0)), content_type="application/octet-stream"
+            _content(content, offset, max(limit, 0)), content_type="application/octet-stream"
         )
 
     async def waste(request: Request) -> Response:
@@ -173,12 +173,9 @@ def _waste(waste: Any) -> dict[str, Any]:
     return {"Size": waste.stored, "Wasted": waste.wasted, "Paths": paths}
 
 
-async def _content(fd: int, offset: int, limit: int) -> AsyncIterator[bytes]:
-    read: Callable[[int, int, int], bytes] = os.pread
-    try:
-        while limit and (piece := await asyncio.to_thread(read, fd, min(limit, _PIECE), offset)):
-            offset += len(piece)
+async def _content(file: BinaryIO, offset: int, limit: int) -> AsyncIterator[bytes]:
+    with file:
+        await asyncio.to_thread(file.seek, offset)
+        while limit and (piece := await asyncio.to_thread(file.read, min(limit, _PIECE))):
             limit -= len(piece)
             yield piece
-    finally:
-        os.close(fd)

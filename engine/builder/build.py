@@ -1,6 +1,5 @@
 """A build from request to image: context, Dockerfile, plan, solution, names."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -21,7 +20,7 @@ from engine.builder.sources import is_url
 from engine.builder.stages import Plan, plan
 from engine.builder.state import State
 from engine.builder.steps import Steps
-from engine.builder.threads import to_end
+from engine.builder.threads import in_thread, to_end
 from engine.builder.workshop import Leases, Workshop
 from engine.errors import BadRequest
 from engine.images.model import Image
@@ -48,10 +47,10 @@ class Build:
         platform = Platform.parse(self._request.platform) if self._request.platform else None
         try:
             context = await self._context(body)
-            text = await asyncio.to_thread(self._dockerfile, context)
-            wanted = await asyncio.to_thread(
+            text = await in_thread(self._dockerfile, context)
+            wanted = await in_thread(
                 plan,
-                await asyncio.to_thread(parse, text),
+                await in_thread(parse, text),
                 args=self._request.args,
                 target=self._request.target,
                 platform=platform,
@@ -62,7 +61,7 @@ class Build:
             return await self._finish(state, names, wanted.unconsumed)
         finally:
             self._leases.close()
-            self._workshop.behind(asyncio.to_thread(_remove_all, self._scratch))
+            self._workshop.behind(in_thread(_remove_all, self._scratch))
 
     # ---- context and Dockerfile -----------------------------------------------------------------
 
@@ -95,8 +94,8 @@ class Build:
 
         got = await fetch.download(url, folder / "download")
         root = self._folder()
-        if not await asyncio.to_thread(is_archive, got.path):
-            await asyncio.to_thread(shutil.copy, got.path, root / DOCKERFILE)
+        if not await in_thread(is_archive, got.path):
+            await in_thread(shutil.copy, got.path, root / DOCKERFILE)
             return Context(root)
 
         def unpack() -> Context:
@@ -178,7 +177,7 @@ class Build:
         with images.leases.hold([image_id]):
             await self._workshop.synced(layer.blob for layer in state.layers)
             if known is None:
-                await asyncio.to_thread(images.content.put, document)
+                await in_thread(images.content.put, document)
             # an image may have the same layer with a blob of its own
             others = images.catalogue.layers()
             layers = [

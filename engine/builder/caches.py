@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from engine import times
 from engine.builder.instructions import Sharing
 from engine.builder.records import Entry, Kind, Records
+from engine.linux.removal import remove_tree
 
 
 class Caches:
@@ -69,4 +69,4 @@ class Caches:
 
     def remove(self, key: str) -> None:
         """Delete a cache's folder; blocks."""
-        shutil.rmtree(self.folder(key), ignore_errors=True)
+        remove_tree(self.folder(key))

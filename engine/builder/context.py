@@ -122,7 +122,7 @@ class Members:
             self.digests.pop(self._name, None)
             self.rooted = self.rooted or not self._name
             self.newest = max(self.newest, entry.mtime)
-            if entry.type == b"2":
+            if entry.type in (b"1", b"2"):  # a hard link may be one more name of a symbolic one
                 self._links.add(self._name)
             self._plain = entry.holes is None
             if b".." in parts or self._links and self._through_link():

@@ -11,7 +11,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from engine.builder.threads import in_thread
 from engine.errors import BadRequest
+from engine.linux.threads import apart
 from engine.values import dataclass
 
 _SECONDS = 60.0
@@ -43,12 +45,12 @@ async def download(url: str, target: Path, *, checksum: str = "") -> Download:
     """
     stopped = threading.Event()
     try:
-        found = await asyncio.to_thread(_download, url, target, stopped)
+        found = await apart(lambda: _download(url, target, stopped), "build-fetch")
     except asyncio.CancelledError:
         stopped.set()
         raise
     if checksum:
-        await asyncio.to_thread(_check, url, target, checksum)
+        await in_thread(_check, url, target, checksum)
     return found
 
 
@@ -64,7 +66,7 @@ def _download(url: str, target: Path, stopped: threading.Event) -> Download:
     request = urllib.request.Request(url, headers={"User-Agent": "cove-builder"})
     digest = hashlib.sha256()
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer, target.open("xb") as file:
+        with _opener().open(request, timeout=_SECONDS) as answer, target.open("xb") as file:
             while not stopped.is_set() and (piece := answer.read(_PIECE)):
                 digest.update(piece)
                 file.write(piece)
@@ -79,6 +81,22 @@ def _download(url: str, target: Path, stopped: threading.Event) -> Download:
         raise BadRequest(f'Get "{url}": {_reason(error)}') from error
     os.utime(target, (changed, changed))
     return Download(target, digest.hexdigest(), media_type, _name(url))
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP and HTTPS alone, by the proxies of the environment: a redirect leads nowhere else."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
 
 
 def _name(url: str) -> str:

@@ -7,13 +7,13 @@
 import contextlib
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.linux import mounts
 from engine.linux.mounts import Mount
 from engine.linux.placement import spread_below
+from engine.linux.removal import remove_tree
 
 
 class Folders:
@@ -44,7 +44,7 @@ class Folders:
             with contextlib.suppress(OSError):
                 mounts.unmount(target, lazy=True)
         for folder in (self.contexts, self.runs, self.views):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def new_context(self) -> Path:
         """A fresh folder for one context."""

@@ -1,18 +1,25 @@
 """Git repositories as contexts and as sources of ADD: fetched with the git program."""
 
 import asyncio
+import contextlib
+import io
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 from engine.builder.sources import is_git
+from engine.builder.threads import to_end
 from engine.errors import BadRequest
 from engine.linux import spawn
 from engine.linux.libc import open_in_root
+from engine.linux.removal import remove_tree
+from engine.linux.threads import apart
 from engine.values import dataclass
 
 _SECONDS = 600.0
+_MOST_WORDS = 1 << 16
 _PROTOCOLS = "git:http:https:ssh"
 
 
@@ -66,7 +73,7 @@ async def fetch(repository: Repository, target: Path, *, keep: bool = False) -> 
         await git.checkout(ref)
     await git.run("submodule", "update", "--quiet", "--init", "--recursive", "--depth", "1")
     if not keep:
-        await asyncio.to_thread(shutil.rmtree, target / ".git", ignore_errors=True)
+        await to_end(remove_tree, target / ".git")
     return _inside(target, repository.folder)
 
 
@@ -88,7 +95,10 @@ def _inside(target: Path, folder: str) -> Path:
 
 
 class _Git:
-    """The program with settings that let no repository run anything."""
+    """The program with settings that let no repository run anything.
+
+    No file of the repository may be taken for the user's own settings: those name programs.
+    """
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program, self._folder = program, folder
@@ -105,44 +115,61 @@ class _Git:
         settings = ("core.hooksPath=/dev/null", "protocol.file.allow=never", "core.fsmonitor=false")
         options = [part for setting in settings for part in ("-c", setting)]
         reading, writing = os.pipe2(os.O_CLOEXEC)
+        pipe = io.FileIO(reading)
         try:
             child = spawn.start(
                 [self._program, *options, *words],
                 cwd=self._folder,
                 env={
                     "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-                    "HOME": str(self._folder),
+                    "HOME": "/nonexistent",
                     "GIT_TERMINAL_PROMPT": "0",
                     "GIT_CONFIG_NOSYSTEM": "1",
+                    "GIT_CONFIG_GLOBAL": os.devnull,
                     "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
                     **{k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")},
                 },
                 stdout=subprocess.DEVNULL,
                 stderr=writing,
+                group=True,
             )
+        except BaseException:
+            pipe.close()
+            raise
         finally:
             os.close(writing)
-        try:
-            said = await _said(reading, child)
-            code = await child.wait()
-        finally:
-            os.close(reading)
+        said, code = await _ended(pipe, child)
         if code != 0:
             text = said.decode(errors="replace").strip()
             raise BadRequest(f"unable to 'git {words[0]}': {text or f'exit status {code}'}")
 
 
-async def _said(reading: int, child: spawn.Child) -> bytes:
-    """What comes out of a pipe to its end; the child is killed when nobody waits any more."""
+async def _ended(pipe: io.FileIO, child: spawn.Child) -> tuple[bytes, int]:
+    """What comes out of a pipe, and the exit code; nobody waiting any more, all is killed.
 
-    def read() -> bytes:
-        with open(reading, "rb", closefd=False) as file:
-            return file.read(1 << 20)
-
+    Raises BadRequest when it takes too long.
+    """
+    ended = False
     try:
         async with asyncio.timeout(_SECONDS):
-            return await asyncio.to_thread(read)
-    except BaseException:
-        if child.returncode is None:
-            os.kill(child.pid, 9)
-        raise
+            # a server's pace: it must hold up nobody else
+            said = await apart(lambda: _drained(pipe), "build-git")
+            code = await child.wait()
+        ended = True
+    except TimeoutError as error:
+        raise BadRequest(f"git took longer than {_SECONDS:.0f} seconds") from error
+    finally:
+        if not ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            await asyncio.shield(child.wait())
+    return said, code
+
+
+def _drained(pipe: io.FileIO) -> bytes:
+    """The first words of a pipe that is read to its end, and closed."""
+    said = b""
+    with pipe:
+        while piece := pipe.read(1 << 16):
+            said += piece[: _MOST_WORDS - len(said)]
+    return said

@@ -1,5 +1,6 @@
 """What `RUN --mount` asks for: cache folders that last, files of stages and contexts, tmpfs."""
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -18,6 +19,7 @@ from engine.errors import BadRequest
 from engine.linux import mounts, trees
 from engine.linux.libc import open_in_root
 from engine.linux.mounts import Mount
+from engine.linux.removal import remove_tree
 from engine.snapshots.store import Store as Snapshots
 from engine.values import dataclass, field
 
@@ -59,6 +61,7 @@ class Mounting:
     def __init__(self, snapshots: Snapshots, caches: Caches) -> None:
         self._snapshots = snapshots
         self._caches = caches
+        self._filling = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def prepared(
@@ -94,7 +97,8 @@ class Mounting:
         folder = await stack.enter_async_context(
             self._caches.held(mount.id or mount.target, mount.sharing, source_key(source, mount))
         )
-        await to_end(self._fill, folder, op, source)
+        async with self._filling:  # who comes second finds it filled
+            await to_end(self._fill, folder, op, source)
         options = ("rbind", "rprivate", *(("ro",) if mount.readonly else ()))
         return Mount("bind", str(folder / "data"), mount.target, options)
 
@@ -104,7 +108,8 @@ class Mounting:
         if data.exists():
             return
         fresh = folder / "new"
-        fresh.mkdir(exist_ok=True)
+        remove_tree(fresh)  # of an engine that was killed meanwhile
+        fresh.mkdir()
         if source is not None:
             self._copy(fresh, folder, op, source)
         fresh.chmod(0o755 if mount.mode is None else mount.mode)

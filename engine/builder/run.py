@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -19,11 +18,12 @@ from engine.builder.folders import Folders
 from engine.builder.mounting import Files, Mounted, Mounting, Point
 from engine.builder.operations import RunOp
 from engine.builder.request import RunSettings
-from engine.builder.threads import finished, to_end
-from engine.builder.tree import Tree
+from engine.builder.threads import finished, in_thread, to_end
+from engine.builder.tree import Tree, resolve
 from engine.errors import EngineError
 from engine.linux import cgroups, mounts
 from engine.linux.mounts import Mount
+from engine.linux.removal import remove_tree
 from engine.networks import Controller, EndpointConfig, Sandbox, SandboxRequest
 from engine.networks.files import host_entries, hosts_text, resolv_text
 from engine.runtime import spec, users
@@ -42,6 +42,10 @@ _FIXED = (
     Point("/dev"),
     *(Point(f"/etc/{name}", is_file=True) for name in _FILES),
 )
+
+# all of it is kept for builds that join the step, and for clients that read slowly
+_MOST_OUTPUT = 16 << 20
+_CLIPPED = b"\n[output clipped, log limit 16MiB reached]\n"
 
 Tell = Callable[[str, object], None]
 
@@ -111,8 +115,13 @@ class Runner:
             streams = await running.attach()
             try:
                 await self._runtime.start(bundle.id)
+                told = 0
                 async for stream, content in streams:
-                    tell("output", (stream, content))
+                    told += len(content)
+                    if told <= _MOST_OUTPUT:
+                        tell("output", (stream, content))
+                    elif told - len(content) <= _MOST_OUTPUT:
+                        tell("output", (stream, _CLIPPED))
             finally:
                 streams.close()
             return (await running.wait()).code
@@ -143,11 +152,11 @@ class Runner:
 
         def leave(stubs: list[str]) -> None:
             mounts.unmount(root)
-            shutil.rmtree(folder / "work", ignore_errors=True)
+            remove_tree(folder / "work")
             _drop_stubs(folder / "diff", stubs)
 
         async with contextlib.AsyncExitStack() as stack:
-            entering = asyncio.get_running_loop().create_task(asyncio.to_thread(enter))
+            entering = asyncio.get_running_loop().create_task(in_thread(enter))
             stack.push_async_callback(finished, self._leave, entering, leave)
             await asyncio.shield(entering)
             yield root
@@ -159,7 +168,7 @@ class Runner:
         """Undo what was entered, once that is over; what failed has undone itself."""
         await asyncio.gather(entering, return_exceptions=True)
         if entering.exception() is None:
-            await asyncio.to_thread(leave, entering.result())
+            await in_thread(leave, entering.result())
 
     def _fill_volumes(self, place: Path, step: RunStep, mounted: Mounted) -> None:
         """Folders for the volumes, with what the image has there."""
@@ -269,7 +278,7 @@ def _clear(place: Path) -> None:
     with contextlib.suppress(OSError):
         (place / "rootfs").rmdir()
     if not (place / "rootfs").exists():
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
 
 
 def _make_stubs(view: Tree, below: Path, wanted: Sequence[Point]) -> list[str]:
@@ -292,6 +301,8 @@ def _make_stubs(view: Tree, below: Path, wanted: Sequence[Point]) -> list[str]:
 def _drop_stubs(diff: Path, stubs: Sequence[str]) -> None:
     """Take away what the runtime made after all: a deletion in the image hid the stub below."""
     for path in reversed(stubs):
+        if resolve(str(diff), path, follow_last=False) != path:
+            continue  # the command has put a link in the way: it leads where we have no business
         place = diff / path
         with contextlib.suppress(OSError):
             if place.is_dir() and not place.is_symlink():

@@ -1,11 +1,30 @@
-"""Work that is never left behind: a caller that is cancelled waits for it before it cleans up."""
+"""Work that is never left behind: a caller that is cancelled waits for it before it cleans up.
+
+It has threads of its own: builds with large contexts must not hold those that all else needs.
+"""
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_THREADS = 8
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Shared by all builds; made with the first."""
+    return ThreadPoolExecutor(_THREADS, "build")
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what blocks in one of the builder's threads; who is cancelled doesn't wait."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_pool(), functools.partial(work, *args, **kwargs))
 
 
 async def finished(
@@ -22,4 +41,4 @@ async def finished(
 
 async def to_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As `finished`, of a function that blocks: it runs in a thread."""
-    return await finished(asyncio.to_thread, work, *args, **kwargs)
+    return await finished(lambda: in_thread(work, *args, **kwargs))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 _LIMIT = 1 << 20
+_MOST_WAITING = 64 << 20  # bytes of lines that a client may leave unread
 
 
 class Cancelled(Exception):
@@ -111,6 +112,16 @@ class Outlet:
         self._signal()
         return len(piece)
 
+    def offer(self, piece: bytes, *, forced: bool = False) -> bool:
+        """Hand on if there is room, or anyhow: never blocks. False when it was dropped."""
+        with self._room:
+            if self._closed or self._size > self._limit and not forced:
+                return False
+            self._pieces.append(piece)
+            self._size += len(piece)
+        self._signal()
+        return True
+
     def end(self) -> None:
         """No more comes; from any thread."""
         self._ended = True
@@ -149,18 +160,22 @@ class Outlet:
             self.close()
 
 
+def _line(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\r\n"
+
+
 class Progress:
     """JSON lines for a client, as the docker CLI draws them; `emit` is for any thread."""
 
     def __init__(self) -> None:
-        self._outlet = Outlet(1 << 30)  # lines are small and must never hold up the work
+        self._outlet = Outlet(_MOST_WAITING)
 
     def emit(self, **fields: Any) -> None:
-        """One line. Nobody listening any more is fine."""
-        try:
-            self._outlet.write(json.dumps(fields, separators=(",", ":")).encode() + b"\r\n")
-        except Cancelled:
-            return
+        """One line. Nobody listening any more is fine; a client far behind misses some.
+
+        It never blocks: the event loop may be the caller, and no client may hold that up.
+        """
+        self._outlet.offer(_line(fields))
 
     def status(self, status: str, id: str = "") -> None:
         """A line of text, about a layer when `id` is given."""
@@ -171,7 +186,7 @@ class Progress:
         detail: dict[str, Any] = {"message": message}
         if code is not None:
             detail["code"] = code
-        self.emit(errorDetail=detail, error=message)
+        self._outlet.offer(_line({"errorDetail": detail, "error": message}), forced=True)
 
     def end(self) -> None:
         """Close the stream."""

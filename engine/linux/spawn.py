@@ -64,8 +64,12 @@ def start(
     stdout: Stream = subprocess.DEVNULL,
     stderr: Stream = subprocess.DEVNULL,
     keep: Sequence[int] = (),
+    group: bool = False,
 ) -> Child:
-    """Start `argv`; file descriptors in `keep` stay open in it. Raises OSError."""
+    """Start `argv`; file descriptors in `keep` stay open in it. Raises OSError.
+
+    group: it leads a process group of its own, to be killed with all that it starts.
+    """
     return Child(
         _Process(
             argv,
@@ -76,6 +80,7 @@ def start(
             stderr=stderr,
             pass_fds=keep,
             close_fds=True,
+            process_group=0 if group else None,
         )
     )
 

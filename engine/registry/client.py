@@ -110,8 +110,8 @@ class Client:
     ) -> http.client.HTTPResponse:
         headers = {"User-Agent": USER_AGENT, **headers}
         response = self._follow(method, url, headers, body, self._auth.header(scope))
-        if response.status != 401:
-            return response
+        if response.status != 401 or response.origin != Origin.of(self.base):  # type: ignore[attr-defined]
+            return response  # what another host asks for isn't the registry's to answer
         challenges = response.headers.get_all("WWW-Authenticate") or []
         self._auth.forget(scope)
         answer = self._auth.respond(challenges, scope)
@@ -126,10 +126,10 @@ class Client:
     def _follow(
         self, method: str, url: str, headers: dict[str, str], body: Body, auth: str
     ) -> http.client.HTTPResponse:
-        home = Origin.of(url)
+        home, registry = Origin.of(url), Origin.of(self.base)
         for _ in range(_REDIRECTS):
             # a store elsewhere must never see the registry's credentials
-            known = auth and Origin.of(url) == home
+            known = auth and Origin.of(url) == registry
             sent = {**headers, "Authorization": auth} if known else headers
             response = self._transport.send(method, url, sent, body)
             location = response.headers.get("Location")

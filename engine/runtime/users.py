@@ -1,6 +1,7 @@
 """Users and groups of a container, read from its own /etc/passwd and /etc/group."""
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,9 +43,15 @@ def read_inside(rootfs: Path, path: str) -> bytes | None:
     """A file of the container (8 MiB at most); None when it isn't there or isn't a plain file."""
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # O_NONBLOCK: an image may hold a fifo in that place
-        with open(open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            return file.read(_MOST_BYTES)
+        # looked at before it's opened: a fifo would block, and opening a device can do harm
+        found = open_in_root(root, path, os.O_PATH)
+        try:
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                return None
+            with open(f"/proc/self/fd/{found}", "rb") as file:
+                return file.read(_MOST_BYTES)
+        finally:
+            os.close(found)
     except OSError:
         return None
     finally:

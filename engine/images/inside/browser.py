@@ -10,7 +10,7 @@ import os
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from engine.errors import BadRequest, NotFound
 from engine.images.inside.changes import Change, Summary, changes, summarize
@@ -111,13 +111,14 @@ class Browser:
         tree = Tree(self._up_to(index))
         return tree.page(path, after, limit)
 
-    def file(self, index: int, path: str) -> tuple[Entry, int]:
-        """A file and a descriptor to read it; the caller closes it. Raises BadRequest."""
+    def file(self, index: int, path: str) -> tuple[Entry, BinaryIO]:
+        """A file and its content; the caller closes it, or forgets it. Raises BadRequest."""
         entry, full = Tree(self._up_to(index)).find(path)
         if entry.type is not Type.FILE:
             points = f" to {entry.target}" if entry.target else ""
             raise BadRequest(f"{entry.path} is a {entry.type}{points}; only a file has content")
-        return entry, os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return entry, open(opened, "rb", buffering=0)
 
     def waste(self, largest: int = 100) -> Waste:
         """The bytes that upper layers hide."""
