@@ -15,6 +15,7 @@ from engine.images.model import Image, Layer
 from engine.images.reference import Reference
 from engine.images.removal import short
 from engine.images.streams import Progress
+from engine.linux.threads import apart
 from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client, Manifest
@@ -93,7 +94,7 @@ async def _pull_from(
 
 
 async def _all_tags(client: Client, reference: Reference) -> list[Reference]:
-    tags = await asyncio.to_thread(client.tags)
+    tags = await apart(client.tags, "registry")
     if not tags:
         raise NotFound(f"{reference.familiar_name} has no tags")
     return [reference.with_tag(tag) for tag in tags]
@@ -115,10 +116,11 @@ async def _pull_one(
             progress.status(f"Pulling from {reference.path}", word)
             _tell_end(store, reference, old, digest, progress, unchanged=True)
             return
-    manifest = await asyncio.to_thread(client.manifest, word)
+    manifest = await apart(lambda: client.manifest(word), "registry")
     progress.status(f"Pulling from {reference.path}", word)
-    target = await asyncio.to_thread(
-        lambda: _resolve(store, client, reference, manifest, wanted, explicit=platform is not None)
+    target = await apart(
+        lambda: _resolve(store, client, reference, manifest, wanted, explicit=platform is not None),
+        "registry",
     )
     image, new_layers = await _take(store, client, target, progress)
     unchanged = old is not None and old.id == image.id and not new_layers
@@ -137,7 +139,7 @@ async def _current_digest(client: Client, reference: Reference, image: Image) ->
     if not known:
         return ""
     try:
-        digest, _ = await asyncio.to_thread(client.head, reference.tag)
+        digest, _ = await apart(lambda: client.head(reference.tag or ""), "registry")
     except RegistryError:
         return ""  # the GET tells why
     return digest if digest in known else ""

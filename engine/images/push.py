@@ -12,6 +12,7 @@ from engine.images.reference import Reference
 from engine.images.removal import short
 from engine.images.streams import Progress
 from engine.images.uploads import Upload, push_layer
+from engine.linux.threads import apart
 from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client
@@ -78,8 +79,9 @@ async def _push_one(store: "Store", upload: Upload, reference: Reference, image:
         image = replace(image, layers=tuple(sent[layer.diff_id] for layer in image.layers))
         config = image.config_text.encode()
         manifest, media_type = _manifest(image, len(config))
-        await asyncio.to_thread(
-            _push_documents, upload.client, config, manifest, media_type, reference
+        await apart(
+            lambda: _push_documents(upload.client, config, manifest, media_type, reference),
+            "registry",
         )
     # the plain blobs that gave way to compressed ones; their leases have ended only here
     store.collect_soon((), blobs)

@@ -1,6 +1,5 @@
 """Questions to a registry that change nothing here: a login, a descriptor, a search."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from engine.errors import BadRequest, NotFound, Unauthorized, Unavailable
 from engine.filters import Filters
 from engine.images.reference import DEFAULT_DOMAIN, Reference
+from engine.linux.threads import apart
 from engine.registry import media
 from engine.registry.auth import Credentials
 from engine.registry.client import Client
@@ -169,6 +169,6 @@ def _result(stated: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _ask(client: Client, question: Callable[[], T]) -> T:
     try:
-        return await asyncio.to_thread(question)
+        return await apart(question, "registry")
     finally:
         client.close()

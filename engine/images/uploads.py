@@ -16,6 +16,7 @@ from engine.images.model import Layer
 from engine.images.reference import Reference
 from engine.images.removal import short
 from engine.images.streams import Cancelled, Progress
+from engine.linux.threads import apart
 from engine.registry import media
 from engine.registry.client import Client
 from engine.registry.errors import RegistryError
@@ -62,7 +63,7 @@ async def push_layer(
         if layer.media_type in PLAIN:
             return await _send_packing(store, upload, layer)
         sources = _sources(store, layer, reference)
-        await asyncio.to_thread(_send, store, upload, layer, sources)
+        await apart(lambda: _send(store, upload, layer, sources), "push")
         return layer
 
 
@@ -142,7 +143,7 @@ async def _send_packing(store: "Store", upload: Upload, layer: Layer) -> Layer:
         store.assembler.run(lambda: _pack(store, upload, layer, ingest))
     )
     try:
-        await asyncio.to_thread(_send_growing, upload, layer, ingest)
+        await apart(lambda: _send_growing(upload, layer, ingest), "push")
         await packing
     except BaseException:
         upload.cancelled = True
