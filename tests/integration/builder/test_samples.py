@@ -121,7 +121,7 @@ def files(client: docker.APIClient, image: str) -> Iterator[str]:
 def own(client: docker.APIClient) -> list[str]:
     """The files that the base image lacks."""
     base = set(files(client, "busybox"))
-    return sorted(set(files(client, TAG)) - base, key=lambda line: line.split(" ")[3])
+    return sorted(set(files(client, TAG)) - base, key=lambda line: line.split(" ", 3)[3])
 
 
 def result(client: docker.APIClient, sample: Path) -> str:
