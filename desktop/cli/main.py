@@ -162,7 +162,7 @@ def logs(which: str, follow: bool, count: int | None) -> None:
 
 @cove.group()
 def config() -> None:
-    """Read and change settings: cpus, memory, disk, shares."""
+    """Read and change settings: cpus, memory, disk, shares, isolation."""
 
 
 @config.command("list")

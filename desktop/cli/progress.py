@@ -55,8 +55,9 @@ class Printer:
             for notice in status.notices[self._notices :]:
                 self._print(f"! {notice}")
             self._notices = len(status.notices)
-            # while it stops, the list is still that of the boot before
-            for each in status.requirements if status.state is not State.STOPPING else ():
+            # until it starts again, the list is still that of the boot before
+            over = status.state in (State.STOPPING, State.STOPPED)
+            for each in () if over else status.requirements:
                 self._tell(each)
             self._output.flush()
 

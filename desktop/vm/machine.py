@@ -99,6 +99,7 @@ class Machine:
         self.notices = []
         self.settings = settings
         self.boot_seconds = None
+        self.readiness = ready.Readiness(self._changed)
         self._set(State.PREPARING)
         self._starting = asyncio.create_task(self._start(settings), name="start the VM")
         try:
@@ -225,7 +226,6 @@ class Machine:
 
     async def _start(self, settings: Settings) -> None:
         began = time.monotonic()
-        self.readiness = ready.Readiness(self._changed)
         try:
             prepared = await asyncio.to_thread(prepare, self._home, settings)
             self.shares = prepared.shares

@@ -31,6 +31,16 @@ def test_shares_need_a_tag_and_an_absolute_path(capfd: pytest.CaptureFixture[str
     assert "left out" in capfd.readouterr().err
 
 
+def test_the_engine_knows_the_host_by_the_name_that_containers_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr(settings, "write", written.__setitem__)
+    settings.apply_name("box")
+    assert "127.0.1.1 box\n" in written["/run/cove/hosts"]
+    assert "\n10.0.2.2 host.docker.internal gateway.docker.internal\n" in written["/run/cove/hosts"]
+
+
 def test_containers_together_get_less_memory_than_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

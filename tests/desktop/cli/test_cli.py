@@ -151,6 +151,8 @@ def test_progress_prints_each_step_once(capsys: pytest.CaptureFixture[str]) -> N
     done, waiting, running = Progress.DONE, Progress.WAITING, Progress.RUNNING
     with Printer() as printer:
         printer.update(status(State.STOPPING, done, done))
+        printer.update(status(State.STOPPED, done, done))
+        printer.update(status(State.PREPARING, waiting, waiting))
         printer.update(status(State.BOOTING, running, waiting))
         printer.update(status(State.BOOTING, done, running, notices=("Slow.",)))
         printer.update(status(State.RUNNING, done, done, notices=("Slow.",)))

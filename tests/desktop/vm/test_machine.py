@@ -18,7 +18,7 @@ from desktop.settings import Settings
 from desktop.vm import accel, boot, machine, prepare
 from desktop.vm.image import Image
 from desktop.vm.machine import Machine
-from desktop.vm.states import State
+from desktop.vm.states import Progress, State
 
 SETTINGS = Settings(cpus=1, memory_mib=512, disk_gib=4)
 BOOTS = "\n".join(
@@ -50,6 +50,7 @@ class Bench:
         self.home = home
         self.link = FakeLink()
         self.states: list[State] = []
+        self.done: list[int] = []
         self.machine = self.make()
         self._patch = monkeypatch
 
@@ -60,6 +61,8 @@ class Bench:
         state = self.machine.state
         if not self.states or self.states[-1] is not state:
             self.states.append(state)
+            steps = self.machine.readiness.requirements if self.machine.readiness else ()
+            self.done.append(sum(each.state is Progress.DONE for each in steps))
 
     def play(self, script: str, again: str | None = None) -> None:
         self._patch.setenv("COVE_FAKE", script)
@@ -115,6 +118,19 @@ async def test_from_stopped_to_running_and_back(bench: Bench) -> None:
     ]
     assert bench.machine.notices == []
     assert not bench.home.machine_record.exists()
+
+
+async def test_a_second_start_shows_nothing_of_the_first(bench: Bench) -> None:
+    bench.play(BOOTS)
+    await bench.machine.start(SETTINGS)
+    await bench.machine.stop()
+    await bench.machine.start(SETTINGS)
+    shown = [
+        done
+        for state, done in zip(bench.states, bench.done, strict=True)
+        if state is State.PREPARING
+    ]
+    assert shown == [0, 0]
 
 
 async def test_operations_are_guarded(bench: Bench) -> None:

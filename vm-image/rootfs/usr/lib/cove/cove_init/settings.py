@@ -6,11 +6,15 @@ import os
 import time
 
 from cove_init.console import failed, say
+from cove_init.network import GATEWAY
 from cove_init.system import MS_NODEV, MS_NOSUID, mount, read, write
 
 FOLDER = "/sys/firmware/qemu_fw_cfg/by_name/opt/cove"
 HINT = "start the VM with `cove start`, which hands it in"
-HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
+HOSTS = (
+    "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
+    f"{GATEWAY} host.docker.internal gateway.docker.internal\n"
+)
 
 
 def find(name: str) -> bytes | None:
