@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
-from tests.support.native import NativeEngine, new_engine
+from tests.support.native import NativeEngine
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def engine() -> Iterator[NativeEngine]:
-    engine = new_engine()
-    try:
-        engine.start()
-        engine.seed()
-        yield engine
-    finally:
-        engine.clean()
 
 
 def test_containers_outlive_the_engine(engine: NativeEngine) -> None:

@@ -6,17 +6,15 @@ COVE_KILLED_FLAGS the engine's flags, such as `--isolation enhanced`.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import random
-import socket
 import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ import pytest
 
 from engine.networks.identity import Identity
 from tests.support.native import NativeEngine, new_engine
+from tests.support.unix_http import Gone, ask
 
 pytestmark = pytest.mark.root
 
@@ -44,35 +43,6 @@ def engine() -> Iterator[NativeEngine]:
         yield engine
     finally:
         engine.clean()
-
-
-class Gone(Exception):
-    """The engine died under a request: nobody knows whether it was done."""
-
-
-class _Connection(http.client.HTTPConnection):
-    """One request a connection: nothing is left open when the engine dies under it."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("engine", timeout=30)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
-        self.sock.connect(str(self._path))
-
-
-def ask(engine: NativeEngine, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-    """Status and body of an answer. Raises Gone."""
-    try:
-        with closing(_Connection(engine.socket)) as connection:
-            text = None if body is None else json.dumps(body)
-            connection.request(method, path, text, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise Gone from error
 
 
 @dataclass
@@ -96,7 +66,7 @@ class Client:
 
     def do(self, method: str, path: str, *expected: int, body: Any = None) -> Any:
         """The answer; anything but an expected status is written down. Raises Gone."""
-        status, text = ask(self.engine, method, path, body)
+        status, text = ask(self.engine.socket, method, path, body)
         if status not in expected:
             self.complaints.append(f"{method} {path}: {status} {text[:300]!r}")
         act = path.partition("?")[0].rpartition("/")[2]
@@ -171,7 +141,7 @@ class Client:
                         self.complaints.append(f"exec: {made}")
                     return
                 path = f"/exec/{made['Id']}/start"
-                status, text = ask(self.engine, "POST", path, {"Detach": True})
+                status, text = ask(self.engine.socket, "POST", path, {"Detach": True})
                 if status == 200:
                     return
                 # 404: another engine by now, and sessions end with theirs

@@ -5,26 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 
-from tests.support.native import NativeEngine, new_engine
+from tests.support.native import NativeEngine
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def engine() -> Iterator[NativeEngine]:
-    engine = new_engine()
-    try:
-        engine.start()
-        engine.seed()
-        yield engine
-    finally:
-        engine.clean()
 
 
 def rewrite(engine: NativeEngine, id: str, **state: Any) -> None:
