@@ -14,7 +14,6 @@ from engine.times import format_time
 _PAGE = 200
 _LARGEST_PAGE = 5000
 _PIECE = 1 << 20
-_LAST = (1 << 63) - 1  # byte that a file can have
 _KINDS = {"modified": 0, "added": 1, "deleted": 2}
 _WORDS = {number: word for word, number in _KINDS.items()}
 
@@ -71,11 +70,13 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def file(request: Request) -> Answer:
         browser = backend.browse(request.params["name"])
-        offset = min(max(request.query.integer("offset", 0), 0), _LAST)
-        limit = request.query.integer("limit", _LAST)
-        _, content = await _ask(browser.file, _index(request, browser), request.query.get("path"))
+        offset, limit = request.query.integer("offset", 0), request.query.integer("limit", -1)
+        index, path = _index(request, browser), request.query.get("path")
+        entry, content = await _ask(browser.file, index, path)
+        start = min(max(offset, 0), entry.size)
+        limit = entry.size if "limit" not in request.query else max(limit, 0)
         return StreamResponse(
-            _content(content, offset, max(limit, 0)), content_type="application/octet-stream"
+            _content(content, start, limit), content_type="application/octet-stream"
         )
 
     async def waste(request: Request) -> Response:

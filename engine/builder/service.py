@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.builder.records import Records
 from engine.database import Database
-from engine.errors import EngineError
+from engine.errors import BadRequest, EngineError
 from engine.filters import Filters
 from engine.images.store import Store as Images
 from engine.images.streams import Progress
@@ -125,7 +125,7 @@ class Builder:
             image = await Build(self._shop, request, emit).run(body)
             if request.quiet:
                 lines.emit(stream=f"{image.id}\n")
-        except (EngineError, OSError) as error:
+        except (EngineError, OSError, RecursionError) as error:
             for fields in held:
                 told = True
                 lines.emit(**fields)
@@ -147,7 +147,9 @@ class Builder:
         self._workshop.behind(collect(self._workshop))
 
     def _worded(self, error: Exception) -> Exception:
-        """A full disk is told with its sizes."""
+        """A full disk is told with its sizes; what is nested too deep, as such."""
+        if isinstance(error, RecursionError):
+            return BadRequest("folders are nested too deep to make a layer of them")
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             space = shutil.disk_usage(self._root)
             return EngineError(

@@ -15,6 +15,8 @@ from engine.images.inside.entries import Entry, entry_of
 from engine.snapshots.diff import is_opaque, is_whiteout
 from engine.values import dataclass
 
+_LONGEST = 255  # bytes of a name, on every file system of ours
+
 
 @dataclass(frozen=True)
 class Place:
@@ -37,6 +39,8 @@ def parts_of(path: str) -> list[str]:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in path:
         raise BadRequest(f"invalid path {path!r}: give it from the image's root, without ..")
+    if any(len(os.fsencode(part)) > _LONGEST for part in parts):
+        raise NotFound(f"the image has no file /{'/'.join(parts)}")
     return parts
 
 
