@@ -84,7 +84,8 @@ def _images(images: Images, containers: Containers, version: tuple[int, int]) ->
 
 
 async def _volumes(volumes: Volumes) -> list[Document]:
-    found = volumes.list()
+    # What a volume with driver options holds isn't on this disk.
+    found = [one for one in volumes.list() if not one.options]
     sizes = await asyncio.gather(*(_size(volumes, one.name) for one in found))
     return [
         {

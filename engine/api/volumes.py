@@ -61,10 +61,10 @@ def to_wire(volume: Volume) -> dict[str, Any]:
     return {
         "CreatedAt": format_time(volume.created_ns // SECOND * SECOND),
         "Driver": volume.driver,
-        "Labels": None if volume.labels is None else dict(volume.labels),
+        "Labels": None if volume.labels is None else dict(sorted(volume.labels.items())),
         "Mountpoint": str(volume.mountpoint),
         "Name": volume.name,
-        "Options": None if volume.options is None else dict(volume.options),
+        "Options": None if volume.options is None else dict(sorted(volume.options.items())),
         "Scope": "local",
     }
 
@@ -106,7 +106,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         # Before API 1.42 a prune took the named ones, too.
         pruned = await backend.prune(filters, named=request.version < (1, 42))
         return json_response(
-            {"VolumesDeleted": list(pruned.names) or None, "SpaceReclaimed": pruned.reclaimed}
+            {"VolumesDeleted": list(pruned.names), "SpaceReclaimed": pruned.reclaimed}
         )
 
     return (

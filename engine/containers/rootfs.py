@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ from engine.containers.record import MountPoint, Record
 from engine.containers.views import IMAGE
 from engine.errors import EngineError
 from engine.linux import identity, mounts, shared, trees
+from engine.linux.libc import open_beneath
 from engine.linux.mounts import Mount
 from engine.linux.removal import remove_tree
 
@@ -298,10 +300,28 @@ def open_source(point: MountPoint) -> int:
     try:
         return open_below(Path(point.source), point.subpath)
     except OSError as error:
+        if _leads_out(point):
+            raise EngineError(
+                "path concatenation escapes the base directory, "
+                f"base: {point.source}, subpath: {point.subpath}"
+            ) from error
         path = f"{point.source}/{point.subpath}"
         raise EngineError(
             f"cannot access path {path}: lstat {path}: {(error.strerror or '').lower()}"
         ) from error
+
+
+def _leads_out(point: MountPoint) -> bool:
+    """Whether links of a subpath name something outside of the volume."""
+    try:
+        folder = os.open(point.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.close(open_beneath(folder, point.subpath, os.O_PATH))
+        finally:
+            os.close(folder)
+    except OSError as error:
+        return error.errno == errno.EXDEV
+    return False
 
 
 def _open_whole(point: MountPoint) -> int:

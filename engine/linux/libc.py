@@ -9,6 +9,7 @@ import platform
 _SYSCALL_OPENAT2 = 437  # the same number on x86-64 and aarch64
 _SYSCALL_PIDFD_SEND_SIGNAL = 424
 RESOLVE_NO_XDEV = 0x01
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 RESOLVE_NO_MAGICLINKS = 0x02
 
@@ -44,6 +45,12 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     return _openat2(root_fd, path, how)
+
+
+def open_beneath(folder_fd: int, path: str, flags: int) -> int:
+    """As `open_in_root`, but what leads above or begins at the root is refused: OSError(EXDEV)."""
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    return _openat2(folder_fd, path, how)
 
 
 def open_unmounted(folder_fd: int, name: str | bytes, flags: int) -> int:

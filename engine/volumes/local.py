@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from engine.errors import EngineError
 from engine.linux import shared
-from engine.linux.mounts import Mount, mount, mounted, unmount
+from engine.linux.mounts import Mount, mount, mounted, parse_options, unmount
 from engine.values import replace
 from engine.volumes.volume import Volume
 
@@ -58,9 +58,17 @@ def mount_volume(volume: Volume, what: Mount) -> None:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise EngineError(
             f"error while mounting volume '{volume.mountpoint}': failed to mount local volume: "
-            f"mount {what.source}:{what.target}, data: {','.join(what.options)}: "
-            f"{str(reason).lower()}"
+            f"{_shown(what)}: {str(reason).lower()}"
         ) from error
+
+
+def _shown(what: Mount) -> str:
+    """A mount in the words of dockerd's errors, which leave out what there is none of."""
+    flags, _, text = parse_options(what.options)
+    words = [f"mount {what.source}:{what.target}"]
+    words += [f"flags: {flags:#x}"] if flags else []
+    words += [f"data: {text}"] if text else []
+    return ", ".join(words)
 
 
 def unmount_volume(volume: Volume) -> None:

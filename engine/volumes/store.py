@@ -39,6 +39,8 @@ _TRASH = ".removed-"  # can't be the name of a volume
 _STAGING = ".making-"
 _LIST_FILTERS = frozenset({"dangling", "driver", "label", "name"})
 _PRUNE_FILTERS = frozenset({"label", "label!", "all"})
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Store:
         self._volumes: dict[str, Volume] = {}
         self._mounts: dict[str, set[str]] = {}
         self._lock = asyncio.Lock()
+        self._pruning = False
         self.users: Callable[[str], Sequence[str]] = lambda name: ()
         self.locate: Callable[[str], str] = lambda path: path
 
@@ -144,14 +147,25 @@ class Store:
 
     async def prune(self, filters: Filters, *, named: bool = False) -> Pruned:
         """Remove what no container refers to: anonymous ones, named ones too if `named` or the
-        filter `all` says so. Raises BadRequest.
+        filter `all` says so, and none with driver options. Raises BadRequest, Conflict.
         """
         filters.check(_PRUNE_FILTERS)
-        named = filters.boolean("all", default=named)
+        named = _asks_all(filters, named)
+        if self._pruning:
+            raise Conflict("a prune operation is already running")
+        self._pruning = True
+        try:
+            return await self._prune(filters, named)
+        finally:
+            self._pruning = False
+
+    async def _prune(self, filters: Filters, named: bool) -> Pruned:
         names: list[str] = []
         reclaimed = 0
         for volume in self.list():
-            if not (named or volume.anonymous) or not filters.labels(volume.labels or {}):
+            if not (named or volume.anonymous) or volume.options:
+                continue
+            if not filters.labels(volume.labels or {}):
                 continue
             size = await asyncio.to_thread(self._size, volume)
             try:
@@ -366,6 +380,20 @@ class Store:
     ) -> None:
         told = {"driver": volume.driver, **(attributes or {})}
         self._events.publish("volume", action, volume.name, told)
+
+
+def _asks_all(filters: Filters, default: bool) -> bool:
+    """The filter `all`, in the words of Go's ParseBool. Raises BadRequest as dockerd does."""
+    words = filters.values("all")
+    if not words:
+        return default
+    if len(words) > 1:
+        raise BadRequest(f"invalid filter 'all=[{' '.join(words)}]': only one value is expected")
+    if words[0] not in _TRUE | _FALSE:
+        raise BadRequest(
+            f"invalid filter 'all': strconv.ParseBool: parsing \"{words[0]}\": invalid syntax"
+        )
+    return words[0] in _TRUE
 
 
 def _make_folder(mountpoint: Path) -> None:

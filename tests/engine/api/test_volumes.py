@@ -102,7 +102,7 @@ async def test_remove_and_prune():
     old = Request(query='filters={"label":["x"]}')
     old.version = (1, 41)
     answer = await ask(store, "POST", "/volumes/prune", old)
-    assert answer == (200, {"VolumesDeleted": None, "SpaceReclaimed": 0})
+    assert answer == (200, {"VolumesDeleted": [], "SpaceReclaimed": 0})
     assert store.asked == [("data", True), (["x"], True)]
 
 

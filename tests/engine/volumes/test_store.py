@@ -148,11 +148,26 @@ async def test_prune_takes_anonymous_ones_first(store):
         await store.prune(Filters({"until": ["1h"]}))
 
 
+async def test_prune_leaves_what_has_driver_options(store):
+    await store.create("ram", options={"type": "tmpfs", "device": "tmpfs"})
+    await store.create("plain", options={})
+    assert list((await store.prune(Filters({"all": ["T"]}))).names) == ["plain"]
+    for words, message in (
+        (["maybe"], """invalid filter 'all': strconv.ParseBool: parsing "maybe": invalid syntax"""),
+        (["t", "1"], "invalid filter 'all=[t 1]': only one value is expected"),
+    ):
+        with pytest.raises(BadRequest) as refused:
+            await store.prune(Filters({"all": words}))
+        assert refused.value.message == message
+
+
 async def test_what_a_crash_left(store, tmp_path, database):
     folder = tmp_path / "volumes"
     (folder / "half-made" / "_data").mkdir(parents=True)
     (folder / "no-content").mkdir()
     (folder / ".removed-1" / "_data").mkdir(parents=True)
+    (folder / ".making-1" / "_data").mkdir(parents=True)
+    (folder / ".making-1" / "_data" / "half of a clone").write_text("x")
     (folder / "with-files" / "_data").mkdir(parents=True)
     (folder / "with-files" / "_data" / "precious").write_text("x")
     volume = await store.create("lost-folder")

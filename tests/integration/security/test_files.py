@@ -59,7 +59,7 @@ def test_a_subpath_stays_in_its_volume(
     (place / "in/file").write_text("volume")
     (place / "link").symlink_to("/in")
     for path in ("out", "up"):
-        with pytest.raises(APIError, match="no such file or directory"):
+        with pytest.raises(APIError, match="escapes the base directory"):
             client.containers.run("busybox", "ls /m", mounts=[subpath(volume, path)], remove=True)
     for path, command, output in (("link", "cat /m/file", b"volume"), ("in/file", "cat /m", b"v")):
         container = client.containers.create("busybox", command, mounts=[subpath(volume, path)])
