@@ -1,9 +1,9 @@
 """The build cache seen from outside: rows for `docker system df`, and its pruning."""
 
 import asyncio
+import contextlib
 import os
 import shutil
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,16 +71,18 @@ def _size(shop: Workshop, entry: Entry) -> int:
 
 
 def _measure(folder: Path) -> int:
-    """Bytes of the plain files below a folder."""
+    """Bytes of the plain files below a folder, however deep it is."""
     size = 0
-    for current, _, names in os.walk(folder):
-        for name in names:
-            try:
-                status = os.lstat(os.path.join(current, name))
-            except OSError:
-                continue  # a step that runs took it away
-            if stat.S_ISREG(status.st_mode):
-                size += status.st_size
+    pending = [str(folder)]
+    while pending:
+        # a step that runs took it away, or it's deeper than a path can name
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    with contextlib.suppress(OSError):
+                        size += entry.stat(follow_symlinks=False).st_size
     return size
 
 

@@ -146,3 +146,14 @@ async def test_prune_and_cancel() -> None:
     assert (await ask("/build/cancel", Request(id="x")))[1].status == 204
     with pytest.raises(BadRequest, match="build ID not provided"):
         await ask("/build/cancel", Request())
+
+
+@pytest.mark.parametrize("text", ["5", '"x"', '{"Name": "nofile"}', "[" * 100_000])
+async def test_limits_that_are_no_list(text: str) -> None:
+    with pytest.raises(BadRequest, match="error reading ulimits"):
+        await asked(Request(ulimits=text))
+
+
+async def test_credentials_that_are_nested_too_deep() -> None:
+    header = base64.b64encode(b"[" * 20_000).decode()
+    assert (await asked(Request({"x-registry-config": header}))).auth == {}

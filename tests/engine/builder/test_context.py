@@ -165,3 +165,17 @@ def test_owners_don_t_count(tmp_path: Path) -> None:
         return  # only root may give files away
     opened(archive(("a", b"", {"uid": 1234, "gid": 5678})), tmp_path)
     assert (os.stat(tmp_path / "a").st_uid, os.stat(tmp_path / "a").st_gid) == (0, 0)
+
+
+def test_a_file_reached_through_a_second_name_of_a_link_is_read_again(tmp_path: Path) -> None:
+    """Else the cache would take other people's files for it."""
+    content = archive(
+        ("d", b"", {"type": tarfile.DIRTYPE, "mode": 0o755}),
+        ("d/f", b"innocent", {}),
+        ("link", b"", {"type": tarfile.SYMTYPE, "linkname": "d"}),
+        ("hard", b"", {"type": tarfile.LNKTYPE, "linkname": "link"}),
+        ("hard/f", b"other", {}),
+    )
+    context = opened(content, tmp_path / "root")
+    assert (context.root / "d/f").read_bytes() == b"other"
+    assert context.digests == {}

@@ -83,3 +83,16 @@ async def test_progress_lines() -> None:
         {"status": "Pulling fs layer", "id": "abc"},
         {"errorDetail": {"message": "no", "code": 404}, "error": "no"},
     ]
+
+
+async def test_lines_never_hold_up_who_tells_them() -> None:
+    """Nobody reads: lines are left out at last, but never the one that says what failed."""
+    progress = Progress()
+    text = "x" * (1 << 20)
+    for _ in range(80):
+        progress.emit(stream=text)
+    progress.fail("it failed", 3)
+    progress.end()
+    lines = [line async for line in progress]
+    assert 60 < len(lines) < 70
+    assert json.loads(lines[-1])["errorDetail"] == {"message": "it failed", "code": 3}

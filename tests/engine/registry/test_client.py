@@ -193,3 +193,43 @@ def test_endpoints() -> None:
     assert (hub.base, hub.mirror) == ("https://registry-1.docker.io", False)
     assert endpoints("quay.io", settings) == [own_endpoint("quay.io", settings)]
     assert own_endpoint("plain:5000", settings).base == ""
+
+
+def test_another_host_is_told_nothing(server: Server, other: Server) -> None:
+    """A store that blobs are redirected to asks for the user itself, and has uploads sent to it."""
+    digest = "sha256:" + "0" * 64
+    theft = f'Bearer realm="{other.url}/token",service="x"'
+    other.serve = lambda path, _: (
+        (200, {}, b'{"token": "t"}') if "token" in path else (401, {"WWW-Authenticate": theft}, b"")
+    )
+
+    def serve(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        if "authorization" not in headers:
+            return 401, {"WWW-Authenticate": 'Basic realm="x"'}, b""
+        if "uploads" in path:
+            return 202, {"Location": f"{other.url}/upload"}, b""
+        return 307, {"Location": f"{other.url}/store"}, b""
+
+    server.serve = serve
+    client = client_of(server, username="me", password="pw")
+    with pytest.raises(RegistryError) as caught:
+        client.blob(digest)
+    assert caught.value.http_status == 401
+    with pytest.raises(RegistryError):
+        client.upload(client.begin_upload(), digest, 1, [b"x"])
+    assert [path for _, path, _ in other.asked] == ["/store", f"/upload?digest=sha256%3A{'0' * 64}"]
+    assert not any("authorization" in headers for _, _, headers in other.asked)
+    client.close()
+
+
+def test_pages_elsewhere_are_asked_for_without_credentials(server: Server, other: Server) -> None:
+    other.serve = lambda *_: (200, {}, b'{"tags": ["b"]}')
+    server.serve = lambda _, headers: (
+        (200, {"Link": f'<{other.url}/next>; rel="next"'}, b'{"tags": ["a"]}')
+        if "authorization" in headers
+        else (401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
+    )
+    client = client_of(server, username="me", password="pw")
+    assert client.tags() == ["a", "b"]
+    assert "authorization" not in other.asked[-1][2]
+    client.close()

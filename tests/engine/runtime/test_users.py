@@ -1,5 +1,7 @@
 """Users of a container, looked up in its own files and never outside."""
 
+import os
+
 import pytest
 
 from engine.errors import BadRequest
@@ -61,3 +63,18 @@ def test_links_stay_inside(tmp_path):
     (rootfs / "etc/group").symlink_to("../../../../real")
     (rootfs / "real").write_text("x:x:7:\n")
     assert read_inside(rootfs, "/etc/group") == b"x:x:7:\n"
+
+
+def test_only_plain_files_are_opened(rootfs):
+    """A fifo with something in it stands for the devices that an image may hold."""
+    (rootfs / "etc/passwd").unlink()
+    os.mkfifo(rootfs / "etc/passwd")
+    pipe = os.open(rootfs / "etc/passwd", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(pipe, b"odd:x:7:8::/:/bin/sh\n")
+        assert read_inside(rootfs, "/etc/passwd") is None
+        with pytest.raises(BadRequest, match="unable to find user odd"):
+            resolve(rootfs, "odd")
+        assert os.read(pipe, 100)  # nobody took it
+    finally:
+        os.close(pipe)
