@@ -139,7 +139,8 @@ def status(as_json: bool) -> None:
     click.echo(report.as_json(now) if as_json else report.as_text(now))
 
 
-@cove.command(context_settings={"ignore_unknown_options": True})
+# the first word that is no option of ours begins the command: what follows is its own, -h as well
+@cove.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(command: tuple[str, ...]) -> None:
     """Open a shell in the VM, or run COMMAND there."""

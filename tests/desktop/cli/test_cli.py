@@ -47,6 +47,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
         (["status", "--yaml"], 2, "No such option"),
         (["pause"], 1, "cove start"),
         (["shell"], 1, "cove start"),
+        (["shell", "-h"], 0, "Open a shell in the VM"),
+        (["shell", "df", "-h", "/"], 1, "cove start"),
         (["logs", "agent"], 1, "no log"),
         (["logs", "kernel"], 2, "console"),
         (["--version"], 0, "cove 0."),
