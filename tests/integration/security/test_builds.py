@@ -126,7 +126,7 @@ def test_a_repository_runs_nothing(client: Any, tmp_path: Path) -> None:
     for name in (".gitconfig", ".config/git/config"):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(settings)
-    (work / ".gitmodules").write_text('[submodule "s"]\n\tpath = s\n\turl = ssh://127.0.0.1:1/y\n')
+    (work / ".gitmodules").write_text('[submodule "s"]\n\tpath = s\n\turl = ssh://host.invalid/y\n')
     git(work, "add", ".")
     git(work, "commit", "-qm", "one")
     commit = git(work, "rev-parse", "HEAD")
