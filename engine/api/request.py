@@ -11,7 +11,7 @@ from engine.api.query import Query
 from engine.errors import BadRequest
 
 # JSON bodies are small; a build context or an archive goes through chunks().
-JSON_LIMIT = 16 << 20
+JSON_LIMIT = 4 << 20
 
 
 class Hijacked(Protocol):
