@@ -31,7 +31,7 @@ def routes(backend: Backend) -> Sequence[Route]:
     async def build(request: Request) -> Answer:
         asked = _asked(request)
         lines = backend.progress()
-        return await answer(lines, backend.build(asked, request.chunks(), lines))
+        return await answer(lines, backend.build(asked, request.chunks(), lines), request.closed)
 
     async def prune(request: Request) -> Response:
         query = request.query

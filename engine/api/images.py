@@ -130,7 +130,7 @@ def routes(backend: Backend) -> Sequence[Route]:
         quiet = request.query.flag("quiet", True)
         platform = request.query.get("platform")
         work = backend.load(request.chunks(), lines, quiet=quiet, platform=_platform_text(platform))
-        return await answer(lines, work, told_inside=True)
+        return await answer(lines, work, request.closed, told_inside=True)
 
     async def save(request: Request) -> Answer:
         names = [request.params["name"]] if "name" in request.params else _names(request)
@@ -165,14 +165,14 @@ def routes(backend: Backend) -> Sequence[Route]:
             )
         else:
             raise BadRequest("either fromImage or fromSrc is needed")
-        return await answer(lines, work)
+        return await answer(lines, work, request.closed)
 
     async def push(request: Request) -> Answer:
         lines = backend.progress()
         work = backend.push(
             request.params["name"], request.query.get("tag"), lines, auth=credentials(request)
         )
-        return await answer(lines, work)
+        return await answer(lines, work, request.closed)
 
     async def search(request: Request) -> Response:
         query, limit = request.query, request.query.get("limit")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
+from engine.api.body import ClientGone
 from engine.api.response import Response, StreamResponse
 from engine.errors import EngineError
 
@@ -20,25 +21,49 @@ class Lines(Protocol):
 
 
 async def answer(
-    lines: Lines, work: Coroutine[Any, Any, None], *, told_inside: bool = False
+    lines: Lines,
+    work: Coroutine[Any, Any, None],
+    gone: asyncio.Event,
+    *,
+    told_inside: bool = False,
 ) -> Response | StreamResponse:
-    """Run `work` and stream its lines.
+    """Run `work` and stream its lines; `gone` is set when the client went away.
 
     A failure before the first line is the request's own failure (with its status); one after it
     is the last line, as dockerd does. With `told_inside` every failure is a line of an answer
-    with status 200. The work is cancelled when the client goes away.
+    with status 200. The work is cancelled when the client goes away, also one that says nothing
+    before its end; ClientGone is raised when that is before the first line.
     """
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(lambda _: lines.end())
     stream = lines.__aiter__()
     try:
-        first = await anext(stream, None)
+        first = await _first(stream, gone)
     except BaseException:
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         raise
     if first is None:
         return await _silent(task, told_inside)
     return StreamResponse(_stream(first, stream, task))
+
+
+async def _first(stream: AsyncIterator[bytes], gone: asyncio.Event) -> bytes | None:
+    line = asyncio.ensure_future(_next(stream))
+    leaving = asyncio.ensure_future(gone.wait())
+    try:
+        await asyncio.wait((line, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not line.done():
+            raise ClientGone("the client went away before its request was done")
+        return line.result()
+    finally:
+        line.cancel()
+        leaving.cancel()
+        await asyncio.gather(line, leaving, return_exceptions=True)
+
+
+async def _next(stream: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(stream, None)
 
 
 async def _silent(task: asyncio.Task[None], told_inside: bool) -> Response:

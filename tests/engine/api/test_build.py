@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from engine.api.body import ClientGone
 from engine.api.build import routes
 from engine.api.query import Query
 from engine.builder.request import Request as Asked
@@ -40,6 +42,7 @@ class Request:
     def __init__(self, headers: dict[str, str] | None = None, **query: Any) -> None:
         self.query = Query(urlencode(query, doseq=True))
         self.headers = headers or {}
+        self.closed = asyncio.Event()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         yield b"the "
@@ -55,6 +58,26 @@ async def ask(path: str, request: Request) -> tuple[Any, Any]:
 async def asked(request: Request) -> Asked:
     found, _ = await ask("/build", request)
     return Asked.of(found[0])
+
+
+async def test_a_silent_build_ends_with_its_client() -> None:
+    class Silent(Backend):
+        ended = ""
+
+        async def build(self, asked: Any, body: Any, lines: Progress) -> None:
+            request.closed.set()
+            try:
+                await asyncio.sleep(20)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+                self.ended = "cleaned up"
+                raise
+
+    request, backend = Request(q="1"), Silent()
+    handler = next(one.handler for one in routes(backend) if one.pattern == "/build")
+    with pytest.raises(ClientGone):
+        await handler(request)  # type: ignore[arg-type]
+    assert backend.ended == "cleaned up"
 
 
 async def test_everything_that_can_be_asked() -> None:

@@ -7,7 +7,10 @@ import contextlib
 import gzip
 import io
 import lzma
+import os
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,3 +162,38 @@ def test_a_client_that_goes_away_while_it_sends(builds: Builds) -> None:
     while list(contexts.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert list(contexts.iterdir()) == []
+
+
+def test_a_quiet_build_ends_with_its_client(builds: Builds) -> None:
+    command = f"sleep 77.{os.getpid()}"
+    builds.write(f"FROM busybox\nRUN {command}\n")
+    asking = subprocess.Popen(
+        ["docker", "build", "-q", "--no-cache", str(builds.folder)],
+        env={**os.environ, "DOCKER_HOST": builds.engine.url, "DOCKER_BUILDKIT": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert within(10, lambda: running(command))
+    finally:
+        asking.send_signal(signal.SIGINT)
+        asking.wait(10)
+    assert within(5, lambda: not running(command))
+
+
+def running(command: str) -> bool:
+    """Whether a process runs exactly this command."""
+    words = command.encode().replace(b" ", b"\0") + b"\0"
+    for line in list(Path("/proc").glob("[0-9]*/cmdline")):
+        with contextlib.suppress(OSError):
+            if line.read_bytes() == words:
+                return True
+    return False
+
+
+def within(seconds: float, happened: Callable[[], bool]) -> bool:
+    """Wait for it; whether it happened."""
+    deadline = time.monotonic() + seconds
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return happened()
