@@ -17,11 +17,12 @@ from engine.database import Database
 from engine.errors import BadRequest, Conflict, EngineError, NotFound
 from engine.events import Events
 from engine.filters import Filters
-from engine.linux import confined
+from engine.linux import confined, threads
 from engine.linux.libc import exchange
 from engine.linux.removal import remove_tree
 from engine.values import dataclass
 from engine.volumes import tree
+from engine.volumes.holders import Holders
 from engine.volumes.local import is_plain, mount_of, mount_volume, unmount_volume
 from engine.volumes.volume import (
     ANONYMOUS_LABEL,
@@ -37,6 +38,7 @@ log = logging.getLogger("engine.volumes")
 KIND = "volume"
 _TRASH = ".removed-"  # can't be the name of a volume
 _STAGING = ".making-"
+LOOKING = "cove-look-"  # how a holder is called that reads a moment's state
 _LIST_FILTERS = frozenset({"dangling", "driver", "label", "name"})
 _PRUNE_FILTERS = frozenset({"label", "label!", "all"})
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -63,8 +65,10 @@ class Store:
         self._database = database
         self._events = events
         self._volumes: dict[str, Volume] = {}
-        self._mounts: dict[str, set[str]] = {}
+        self._holders = Holders(self._mount)
         self._lock = asyncio.Lock()
+        self._remains: list[Path] = []
+        self.cleaning: asyncio.Task[None] | None = None  # of what an earlier engine left
         self._pruning = False
         self.users: Callable[[str], Sequence[str]] = lambda name: ()
         self.locate: Callable[[str], str] = lambda path: path
@@ -79,6 +83,13 @@ class Store:
         for name in await asyncio.to_thread(self._sweep):
             log.warning("volume %s has files but no record: taking it back", name)
             await self._record(Volume(name, self._mountpoint(name), time.time_ns()))
+        if self._remains:  # perhaps much, and nobody waits for it
+            self.cleaning = asyncio.create_task(threads.apart(self._clean, "volume-remains"))
+
+    def _clean(self) -> None:
+        for folder in self._remains:
+            if not remove_tree(folder):
+                log.warning("remains of a volume in %s can't be deleted", folder)
 
     def get(self, name: str) -> Volume:
         """A volume by its name. Raises NotFound."""
@@ -141,9 +152,13 @@ class Store:
                 if force:
                     return
                 raise NotFound(f"get {name}: no such volume")
-            if users := sorted({*self.users(name), *self._mounts.get(name, ())}):
+            if users := sorted({*self.users(name), *self._holders.of(name)}):
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-            await self._delete(volume)
+            trash = await self._delete(volume)
+        if trash is not None and not await asyncio.to_thread(remove_tree, trash):
+            # The volume is gone for everybody; the next start tries again.
+            log.error("some files of volume %s can't be deleted", name)
+        self._tell(volume, "destroy")
 
     async def prune(self, filters: Filters, *, named: bool = False) -> Pruned:
         """Remove what no container refers to: anonymous ones, named ones too if `named` or the
@@ -184,27 +199,15 @@ class Store:
 
         Raises NotFound, or EngineError when the driver options can't be mounted.
         """
-        async with self._lock:
-            volume = self.get(name)
-            if (what := mount_of(volume, self.locate)) is not None:
-                await asyncio.to_thread(mount_volume, volume, what)
-            self._mounts.setdefault(name, set()).add(container_id)
+        volume = await self._take(name, container_id)
         self._tell(volume, "mount", {"container": container_id, **(attributes or {})})
         return volume.mountpoint
 
     async def unmount(self, name: str, container_id: str) -> None:
         """A container is done with a volume; a missing one or a second call is no error."""
-        async with self._lock:
-            volume = self._volumes.get(name)
-            holders = self._mounts.get(name)
-            if volume is None or holders is None or container_id not in holders:
-                return
-            holders.discard(container_id)
-            if not holders:
-                del self._mounts[name]
-                if not is_plain(volume):
-                    await asyncio.to_thread(unmount_volume, volume)
-        self._tell(volume, "unmount", {"container": container_id})
+        volume = self._volumes.get(name)
+        if volume is not None and await self._holders.discard(volume, container_id):
+            self._tell(volume, "unmount", {"container": container_id})
 
     @asynccontextmanager
     async def hold(self, name: str, holder: str) -> AsyncIterator[Path]:
@@ -212,37 +215,28 @@ class Store:
 
         Raises NotFound, EngineError when the driver options can't be mounted.
         """
-        volume = self.get(name)
-        if is_plain(volume):  # without waiting for others' changes
-            self._mounts.setdefault(name, set()).add(holder)
-        else:
-            async with self._lock:
-                volume = self.get(name)
-                if (what := mount_of(volume, self.locate)) is not None:
-                    await asyncio.to_thread(mount_volume, volume, what)
-                self._mounts.setdefault(name, set()).add(holder)
+        volume = await self._take(name, holder)
         try:
             yield volume.mountpoint
         finally:
-            await self._let_go(volume, holder)
+            await self._holders.discard(volume, holder)
 
-    async def _let_go(self, volume: Volume, holder: str) -> bool:
-        """Whether the holder had it; whatever is mounted for the last one goes."""
-        holders = self._mounts.get(volume.name)
-        if holders is None or holder not in holders:
-            return False
-        holders.discard(holder)
-        if not holders:
-            del self._mounts[volume.name]
-            if not is_plain(volume):
-                async with self._lock:
-                    if volume.name not in self._mounts:
-                        await asyncio.to_thread(unmount_volume, volume)
-        return True
+    async def _take(self, name: str, holder: str) -> Volume:
+        """From now on it isn't removed, and it's mounted."""
+        async with self._lock:
+            volume = self.get(name)
+            new = self._holders.add(volume, holder)
+        try:
+            await self._holders.mount(volume)
+        except BaseException:
+            if new:
+                await self._holders.discard(volume, holder)
+            raise
+        return volume
 
-    def holders(self, name: str) -> Sequence[str]:
-        """Containers that have it mounted, and work of the engine's own."""
-        return sorted(self._mounts.get(name, ()))
+    def _mount(self, volume: Volume) -> None:
+        if (what := mount_of(volume, self.locate)) is not None:
+            mount_volume(volume, what)
 
     async def stage(self) -> Path:
         """An empty folder, where one day a volume's files may be; see `adopt` and `exchange`."""
@@ -285,8 +279,12 @@ class Store:
             await asyncio.to_thread(exchange, staging, volume.mountpoint)
 
     def check_replaceable(self, name: str, holder: str) -> None:
-        """Raise Conflict when somebody but `holder` has the volume mounted or works on it."""
-        if others := [one for one in self.holders(name) if one != holder]:
+        """Raise Conflict when somebody but `holder` has the volume mounted or works on it.
+
+        Who only looks into it isn't harmed.
+        """
+        others = [one for one in self._holders.of(name) if one != holder]
+        if others := [one for one in others if not one.startswith(LOOKING)]:
             raise Conflict(
                 f"can't replace the files of volume {name}: it is in use - "
                 f"[{', '.join(others)}]; stop what uses it first"
@@ -333,26 +331,24 @@ class Store:
         await self._database.put(KIND, volume.name, volume.to_record(), durable)
         self._volumes[volume.name] = volume
 
-    async def _delete(self, volume: Volume) -> None:
+    async def _delete(self, volume: Volume) -> Path | None:
+        """From now on there is no such volume; where its files are, to be deleted."""
         await self._database.delete(KIND, volume.name)
         del self._volumes[volume.name]
-        self._mounts.pop(volume.name, None)
-        await asyncio.to_thread(self._destroy, volume)
-        self._tell(volume, "destroy")
+        self._holders.forget(volume.name)
+        return await asyncio.to_thread(self._move_away, volume)
 
-    def _destroy(self, volume: Volume) -> None:
+    def _move_away(self, volume: Volume) -> Path | None:
         unmount_volume(volume)
         trash = self._folder / f"{_TRASH}{os.urandom(8).hex()}"
         try:
             volume.mountpoint.parent.rename(trash)
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
             log.error("can't move the files of volume %s away: %s", volume.name, error)
-            return
-        if not remove_tree(trash):
-            # The volume is gone for everybody; the next start tries again.
-            log.error("some files of volume %s can't be deleted", volume.name)
+            return None
+        return trash
 
     def _sweep(self) -> Sequence[str]:
         """Remove remains, restore missing folders; the names of folders with files, no record."""
@@ -360,7 +356,7 @@ class Store:
         found = []
         for entry in sorted(self._folder.iterdir()):
             if entry.name.startswith((_TRASH, _STAGING)):
-                remove_tree(entry)
+                self._remains.append(entry)
             elif entry.name not in self._volumes and entry.is_dir():
                 if _holds_files(entry) and _is_name(entry.name):
                     found.append(entry.name)

@@ -94,7 +94,7 @@ def _replace(
             os.link(f"/proc/self/fd/{fd}", temporary, dst_dir_fd=folder, follow_symlinks=True)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         temporary = ""
-        os.fsync(folder)
+        _sync(folder)
     finally:
         os.close(fd)
         if temporary:
@@ -112,6 +112,14 @@ def _open_new(folder: int) -> tuple[int, str]:
     name = _fresh_name()
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(name, flags, 0o600, dir_fd=folder), name
+
+
+def _sync(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a shared folder can't
+            raise
 
 
 def _fresh_name() -> str:

@@ -24,7 +24,7 @@ from engine.volumes.inside.packing import Packer
 from engine.volumes.inside.progress import Progress
 from engine.volumes.inside.walk import Stopped, Sum, measure
 from engine.volumes.local import is_plain
-from engine.volumes.store import Store
+from engine.volumes.store import LOOKING, Store
 from engine.volumes.volume import ANONYMOUS_LABEL, Volume, check_name
 
 T = TypeVar("T")
@@ -60,14 +60,20 @@ class Inside:
 
     async def make_folder(self, name: str, path: str, owner: Owner = KEPT) -> Entry:
         """Make a folder. Raises Conflict."""
-        return await self._ask(name, lambda root: edit.make_folder(root, path, owner))
+        return await self._ask(
+            name, lambda root: edit.make_folder(root, path, owner), holder=_holder("write")
+        )
 
     async def delete(self, name: str, path: str, *, recursive: bool) -> None:
         """Delete a file, or a folder. Raises Conflict for one with files unless `recursive`."""
-        await self._ask(name, lambda root: edit.delete(root, path, recursive=recursive))
+        await self._ask(
+            name,
+            lambda root: edit.delete(root, path, recursive=recursive),
+            holder=_holder("write"),
+        )
 
-    async def _ask(self, name: str, question: Callable[[Path], T]) -> T:
-        async with self._store.hold(name, _holder("look")) as root:
+    async def _ask(self, name: str, question: Callable[[Path], T], holder: str = "") -> T:
+        async with self._store.hold(name, holder or _looker()) as root:
             return await asyncio.to_thread(question, root)
 
     async def write(
@@ -85,7 +91,7 @@ class Inside:
     async def size(self, name: str) -> Sum:
         """What the volume holds; cancelled, it stops."""
         progress = Progress()
-        async with self._store.hold(name, _holder("size")) as root:
+        async with self._store.hold(name, _looker()) as root:
 
             def work() -> Sum:
                 return _with_root(root, lambda fd: measure(fd, progress.stopped))
@@ -211,6 +217,10 @@ class Inside:
         )
 
 
+def _looker() -> str:
+    return f"{LOOKING}{os.urandom(4).hex()}"
+
+
 def _holder(word: str) -> str:
     return f"cove-{word}-{os.urandom(4).hex()}"
 
@@ -238,9 +248,11 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
 def _pack(root: Path, pipe: Pipe, progress: Progress) -> None:
     try:
         _with_root(root, Packer(pipe.put, progress).run)
-        pipe.end()
     except (Closed, Stopped):
         return
+    finally:
+        with contextlib.suppress(Closed):
+            pipe.end()
 
 
 async def _until(work: Awaitable[T], progress: Progress) -> T:
@@ -319,6 +331,6 @@ async def _feed(
     finally:
         if not task.done():  # the caller is cancelled
             progress.stop()
-            pumping.cancel()
+        pumping.cancel()  # the rest isn't wanted
         feed.close()
         await asyncio.gather(task, pumping, return_exceptions=True)

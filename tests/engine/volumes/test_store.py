@@ -173,6 +173,7 @@ async def test_what_a_crash_left(store, tmp_path, database):
     volume = await store.create("lost-folder")
     volume.mountpoint.rmdir()
     again = await reopened(store, tmp_path, database)
+    await again.cleaning
     assert [one.name for one in again.list()] == ["lost-folder", "with-files"]
     assert sorted(os.listdir(folder)) == ["lost-folder", "with-files"]
     assert volume.mountpoint.is_dir()
