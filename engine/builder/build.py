@@ -1,8 +1,10 @@
 """A build from request to image: context, Dockerfile, plan, solution, names."""
 
+import asyncio
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -56,7 +58,7 @@ class Build:
                 platform=platform,
                 labels=self._request.labels,
             )
-            await to_end(_leave_out, context, self._request.dockerfile or DOCKERFILE)
+            await self._leave_out(context)
             state = await self._solve(wanted, context)
             return await self._finish(state, names, wanted.unconsumed)
         finally:
@@ -114,6 +116,18 @@ class Build:
         if not content.strip():
             raise BadRequest(f"the Dockerfile ({name}) cannot be empty")
         return content.decode("utf-8", "replace")
+
+    async def _leave_out(self, context: Context) -> None:
+        """Remove what is ignored; thousands of patterns take their time, but only with a client."""
+        stopped = threading.Event()
+        name = self._request.dockerfile or DOCKERFILE
+        work = asyncio.ensure_future(in_thread(_leave_out, context, name, stopped))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stopped.set()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
 
     # ---- solving --------------------------------------------------------------------------------
 
@@ -200,7 +214,7 @@ def _references(tags: tuple[str, ...]) -> list[Reference]:
     return list(found.values())
 
 
-def _leave_out(context: Context, dockerfile: str) -> None:
+def _leave_out(context: Context, dockerfile: str, stopped: threading.Event) -> None:
     """Remove what the ignore file names, as a client would have done. Blocks."""
     content = context.read(f"{dockerfile}.dockerignore")
     if content is None:
@@ -210,7 +224,7 @@ def _leave_out(context: Context, dockerfile: str) -> None:
     matcher = Matcher(read(content.decode("utf-8", "surrogateescape")))
     if not matcher:
         return
-    for path in list(_ignored(context.root, "", matcher)):
+    for path in list(_ignored(context.root, "", matcher, stopped)):
         place = context.root / path
         if place.is_dir() and not place.is_symlink():
             remove_tree(place)
@@ -219,18 +233,20 @@ def _leave_out(context: Context, dockerfile: str) -> None:
                 place.unlink()
 
 
-def _ignored(root: Path, folder: str, matcher: Matcher) -> Iterator[str]:
+def _ignored(root: Path, folder: str, matcher: Matcher, stopped: threading.Event) -> Iterator[str]:
     for name in sorted(os.listdir(root / folder)):
+        if stopped.is_set():
+            return
         path = f"{folder}/{name}" if folder else name
         place = root / path
         is_folder = place.is_dir() and not place.is_symlink()
         if matcher.ignored(path):
             if is_folder and matcher.could_hold(path):
-                yield from _ignored(root, path, matcher)
+                yield from _ignored(root, path, matcher, stopped)
             else:
                 yield path
         elif is_folder:
-            yield from _ignored(root, path, matcher)
+            yield from _ignored(root, path, matcher, stopped)
 
 
 def _epoch(wanted: Plan) -> int | None:

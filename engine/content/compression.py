@@ -13,6 +13,7 @@ from typing import Any, Protocol
 STEP = 1 << 20
 HEAD = 6  # bytes that tell what the rest is
 _READ = 1 << 18
+_XZ_MEMORY = 256 << 20  # bytes; xz -9 needs 65 MiB, and a few bytes can ask for 4 GiB
 
 Read = Callable[[int], bytes]
 
@@ -39,7 +40,7 @@ def _gzip() -> _Decoder:
 _DECODERS: tuple[tuple[bytes, Callable[[], Any]], ...] = (
     (b"\x1f\x8b", _gzip),
     (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ\x00", lzma.LZMADecompressor),
+    (b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)),
 )
 _ZSTD = b"\x28\xb5\x2f\xfd"
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -64,3 +65,17 @@ def test_errors_of_the_source_pass_through() -> None:
 
     with pytest.raises(ConnectionResetError):
         list(chunks(read))
+
+
+def test_an_xz_that_wants_all_memory() -> None:
+    """A block header that asks for a dictionary of 4 GiB."""
+    packed = bytearray(lzma.compress(b"x" * 1000))
+    header = 12  # of the stream: then size, flags, filter, its length, the dictionary's size
+    size = (packed[header] + 1) * 4
+    assert packed[header + 2 : header + 4] == b"\x21\x01"
+    packed[header + 4] = 40
+    packed[header + size - 4 : header + size] = zlib.crc32(
+        packed[header : header + size - 4]
+    ).to_bytes(4, "little")
+    with pytest.raises(CompressionError):
+        b"".join(chunks(io.BytesIO(bytes(packed)).read))

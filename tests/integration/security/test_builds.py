@@ -286,3 +286,21 @@ def test_the_image_browser_survives_odd_questions(engine: NativeEngine, client: 
     for _ in range(20):
         assert ask("/t/file", "&limit=x")[0] == 400
     assert not [path for path in folder.iterdir() if "/layers/" in os.readlink(path)]
+
+
+def test_thousands_of_ignore_rules_end_with_their_client(engine: NativeEngine, client: Any) -> None:
+    rules = b"*a*a*a*a*a*a*a*a*a*b\n**/*a*a*/**/a*a*a*b\n" * 2000
+    files = {f"{'a' * 200}{number}": b"" for number in range(200)}
+    context = tar_of({"Dockerfile": b"FROM busybox\nCOPY . /x\n", ".dockerignore": rules, **files})
+    contexts = engine.root / "builds/contexts"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(engine.socket))
+        head = f"POST /build HTTP/1.1\r\nHost: x\r\nContent-Length: {len(context)}\r\n\r\n"
+        connection.sendall(head.encode() + context)
+        time.sleep(1)
+        assert list(contexts.iterdir())
+        assert client.ping()
+    deadline = time.monotonic() + 10
+    while list(contexts.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not list(contexts.iterdir())
