@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import hashlib
+import http.client
 import os
 import posixpath
 import threading
@@ -32,7 +33,10 @@ class Download:
 
 def file_name(url: str) -> str:
     """The last part of a URL's path. Raises BadRequest when it ends with none."""
-    name = posixpath.basename(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
+    try:
+        name = posixpath.basename(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
+    except ValueError as error:
+        raise BadRequest(f"invalid url {url}: {error}") from error
     if not name or name in (".", ".."):
         raise BadRequest(f"cannot determine filename from url: {url}")
     return name
@@ -63,21 +67,24 @@ def _check(url: str, path: Path, checksum: str) -> None:
 
 
 def _download(url: str, target: Path, stopped: threading.Event) -> Download:
-    request = urllib.request.Request(url, headers={"User-Agent": "cove-builder"})
     digest = hashlib.sha256()
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "cove-builder"})
         with _opener().open(request, timeout=_SECONDS) as answer, target.open("xb") as file:
             while not stopped.is_set() and (piece := answer.read(_PIECE)):
                 digest.update(piece)
                 file.write(piece)
+            if answer.length and not stopped.is_set():
+                raise BadRequest(f'Get "{url}": unexpected EOF, {answer.length} bytes are missing')
             os.fchmod(file.fileno(), 0o600)
             media_type = answer.headers.get_content_type()
             changed = _moment(answer.headers.get("Last-Modified"))
     except urllib.error.HTTPError as error:
+        error.close()
         raise BadRequest(f"failed to GET {url} with status {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise BadRequest(f'Get "{url}": {_reason(error.reason)}') from error
-    except (TimeoutError, ConnectionError, ValueError) as error:
+    except (TimeoutError, ConnectionError, ValueError, http.client.HTTPException) as error:
         raise BadRequest(f'Get "{url}": {_reason(error)}') from error
     os.utime(target, (changed, changed))
     return Download(target, digest.hexdigest(), media_type, _name(url))
