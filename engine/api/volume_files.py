@@ -61,7 +61,7 @@ class Backend(Protocol):
     def clone(
         self, name: str, new: str, labels: Mapping[str, str] | None
     ) -> AsyncGenerator[Any, None]: ...
-    def export(self, name: str) -> AsyncGenerator[bytes, None]: ...
+    def export(self, name: str, *, compressed: bool) -> AsyncGenerator[bytes, None]: ...
     async def import_(
         self,
         name: str,
@@ -133,8 +133,12 @@ def routes(find: Callable[[], Backend]) -> Sequence[Route]:
 
     async def export(request: Request) -> Answer:
         name = request.params["name"]
-        pieces = await _Started.of(find().export(name))
-        return StreamResponse(pieces, content_type="application/x-tar")
+        word = request.query.get("compress")
+        if word not in ("", "gzip"):
+            raise BadRequest(f"invalid compress {word!r}: gzip, or nothing for a plain tar")
+        pieces = await _Started.of(find().export(name, compressed=bool(word)))
+        kind = "application/gzip" if word else "application/x-tar"
+        return StreamResponse(pieces, content_type=kind)
 
     async def import_(request: Request) -> Answer:
         volume, new = await find().import_(

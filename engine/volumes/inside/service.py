@@ -20,6 +20,7 @@ from engine.volumes.inside import browse, edit, unpacking
 from engine.volumes.inside.browse import Entry
 from engine.volumes.inside.copying import Copier
 from engine.volumes.inside.edit import KEPT, Owner
+from engine.volumes.inside.gzip import compressing
 from engine.volumes.inside.packing import Packer
 from engine.volumes.inside.progress import Progress
 from engine.volumes.inside.walk import Stopped, Sum, measure
@@ -125,13 +126,13 @@ class Inside:
             finally:
                 await self._store.discard(staging)
 
-    async def export(self, name: str) -> AsyncGenerator[bytes, None]:
-        """The pieces of a tar of everything. Raises NotFound, EngineError."""
+    async def export(self, name: str, *, compressed: bool = False) -> AsyncGenerator[bytes, None]:
+        """The pieces of a tar of everything, by gzip if `compressed`. NotFound, EngineError."""
         progress = Progress()
         async with self._store.hold(name, _holder("export")) as root:
             pipe = Pipe()
             task = asyncio.create_task(
-                threads.apart(lambda: _pack(root, pipe, progress), "volume-export")
+                threads.apart(lambda: _pack(root, pipe, progress, compressed), "volume-export")
             )
             task.add_done_callback(lambda _: pipe.end())
             try:
@@ -245,9 +246,13 @@ def _copy(source: Path, target: Path, progress: Progress) -> None:
         raise EngineError(f"can't copy the volume: {where}{error.strerror or error}") from error
 
 
-def _pack(root: Path, pipe: Pipe, progress: Progress) -> None:
+def _pack(root: Path, pipe: Pipe, progress: Progress, compressed: bool) -> None:
     try:
-        _with_root(root, Packer(pipe.put, progress).run)
+        if compressed:
+            with compressing(pipe.put) as put:
+                _with_root(root, Packer(put, progress).run)
+        else:
+            _with_root(root, Packer(pipe.put, progress).run)
     except (Closed, Stopped):
         return
     finally:

@@ -268,5 +268,14 @@ def test_a_clone_shares_its_blocks_where_the_disk_can() -> None:
             text = ask(engine.socket, "POST", "/cove/volumes/source/clone", body)[1]
             assert b'"Volume"' in text, text
             assert (place(engine, f"clone{number}") / "file").read_bytes() == content
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            info = tarfile.TarInfo("large")
+            info.size = 40 << 20
+            tar.addfile(info, io.BytesIO(random.Random(2).randbytes(info.size)))
+        before = volumes(engine)
+        status, text = ask(engine.socket, "PUT", "/cove/volumes/full/import", archive.getvalue())
+        assert (status, b"no space left on device" in text) == (500, True)
+        assert folders(engine) == volumes(engine) == before
     finally:
         engine.clean()

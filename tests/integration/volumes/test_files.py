@@ -224,6 +224,9 @@ def test_export_and_import(api: Api, filled: str, tmp_path: Path) -> None:
     api.put(f"{squeezed}/import", gzip.compress(packed), 201)
     shown = api.run(filled, SHOW)
     assert api.run(plain, SHOW) == shown
+    zipped = api.raw("GET", f"{filled}/export?compress=gzip")
+    assert gzip.decompress(zipped) == packed
+    assert "invalid compress" in api.get(f"{filled}/export?compress=rar", 400)["message"]
     assert api.run(squeezed, SHOW) == shown
 
 
