@@ -12,8 +12,11 @@ Write = Callable[[bytes], None]
 
 
 @contextmanager
-def open(write: Write) -> Iterator[Write]:
-    """What is given to the block's function goes on compressed; the end only if the block ends well."""
+def compressing(write: Write) -> Iterator[Write]:
+    """What the block's function is given goes on compressed.
+
+    A block that fails leaves the stream without its end.
+    """
     packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 31)
     gathered = bytearray()
 
