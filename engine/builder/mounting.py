@@ -122,6 +122,8 @@ class Mounting:
         with self._opened(point, source, writable=False) as root:
             found = Tree(_inside(root, op.mount.source))
             try:
+                if not os.path.isdir(found.root):
+                    raise BadRequest(f"source of a cache mount is no folder: {op.mount.source}")
                 copy_tree(found, "", fresh)
             finally:
                 found.close()

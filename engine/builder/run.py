@@ -102,7 +102,7 @@ class Runner:
             await to_end(self._fill_volumes, place, step, mounted)
             wanted = [*_FIXED, *(mounted.points)]
             root = await stack.enter_async_context(self._root(step, place, folder, wanted))
-            user = await to_end(_look_inside, root, step.op)
+            user = await to_end(_look_inside, root, step.op, mounted.points)
             sandbox = await opening
             bundle = self._bundle(id, place, step, sandbox, user, mounted.mounts)
             code = await self._execute(bundle, tell)
@@ -311,10 +311,29 @@ def _drop_stubs(diff: Path, stubs: Sequence[str]) -> None:
                 place.unlink()
 
 
-def _look_inside(root: Path, op: RunOp) -> User:
-    """The command's user; the working directory is made where it isn't there."""
+def _refuse_mounts(view: Tree, points: Sequence[Point]) -> None:
+    """The OCI runtime believes what stands in /proc; runc refuses mounts there, too."""
+    for name in ("proc", "sys"):
+        status = view.status(name)
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            raise EngineError(f'error mounting "{name}" to rootfs at "/{name}": it is a link')
+    for point in points:
+        place = view.resolve(point.target)
+        if place == "proc" or place.startswith("proc/"):
+            raise EngineError(
+                f'error mounting to rootfs at "{point.target}": "/{place}" cannot be mounted '
+                "because it is inside /proc"
+            )
+
+
+def _look_inside(root: Path, op: RunOp, points: Sequence[Point]) -> User:
+    """The command's user; the working directory is made where it isn't there.
+
+    Raises EngineError where something would be mounted over /proc.
+    """
     view = Tree(os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
+        _refuse_mounts(view, points)
         folder = view.resolve(op.workdir or "/")
         os.makedirs(view.place(folder), exist_ok=True)
     finally:

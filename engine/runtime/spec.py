@@ -3,6 +3,7 @@
 The defaults are Docker's; the document's shape is the OCI runtime spec, version 1.0.
 """
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -246,10 +247,18 @@ def parse_device_rule(text: str) -> dict[str, Any]:
     return rule
 
 
+def _cgroup_parent(inputs: SpecInputs) -> str:
+    """The group that was asked for; never one outside of the cgroups, which `..` would name."""
+    parent = inputs.cgroup_parent
+    if ".." in parent.split("/"):
+        parent = posixpath.normpath(f"/{parent.lstrip('/')}")
+    return parent.rstrip("/") or "/cove"
+
+
 def _linux(inputs: SpecInputs, granted: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "namespaces": _namespaces(inputs),
-        "cgroupsPath": f"{inputs.cgroup_parent.rstrip('/') or '/cove'}/{inputs.id}",
+        "cgroupsPath": f"{_cgroup_parent(inputs)}/{inputs.id}",
         "resources": {"devices": _device_rules(inputs), **oci_resources(inputs.resources)},
         "sysctl": _sysctls(inputs),
         "devices": [] if _mapped(inputs) else [_device(device) for device in inputs.devices],

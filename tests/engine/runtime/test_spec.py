@@ -176,3 +176,18 @@ def test_a_user_namespace_that_exists_is_entered():
     assert "user" not in namespaces(config())
     shared = config(user_namespace="/proc/7/fd/9", ipc=HOST)
     assert not [one for one in shared["mounts"] if one["destination"] == "/dev/mqueue"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "group"),
+    [
+        ("", "/cove/abc"),
+        ("/", "/cove/abc"),
+        ("/a/b/", "/a/b/abc"),
+        ("a", "a/abc"),
+        ("../../../tmp/x", "/tmp/x/abc"),
+        ("/a/../..", "/cove/abc"),
+    ],
+)
+def test_no_group_lies_outside_of_the_groups(asked, group):
+    assert config(cgroup_parent=asked)["linux"]["cgroupsPath"] == group

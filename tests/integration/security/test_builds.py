@@ -304,3 +304,34 @@ def test_thousands_of_ignore_rules_end_with_their_client(engine: NativeEngine, c
     while list(contexts.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not list(contexts.iterdir())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "RUN --mount=type=tmpfs,target=/proc true",
+        "RUN --mount=type=cache,target=/link/kernel true",
+        "VOLUME /link\nRUN true",
+    ],
+)
+def test_nothing_is_mounted_over_proc(client: Any, step: str) -> None:
+    dockerfile = f"FROM busybox\nRUN ln -s /proc/sys /link\n{step}\n"
+    said = build(client, tar_of({"Dockerfile": dockerfile.encode()}))
+    assert "cannot be mounted because it is inside /proc" in said
+
+
+def test_mounts_of_hostile_images_stay_inside(client: Any) -> None:
+    """Links of a stage lead to its own files, or nowhere."""
+    for source, said in (
+        ("/etc", "source=of the stage"),
+        ("/proc", "failed to compute cache key"),
+        ("/up", "source=of the stage"),
+        ("/etc/passwd", "source of a cache mount is no folder"),
+    ):
+        dockerfile = (
+            "FROM busybox AS a\nRUN echo source=of the stage > /etc/mark; ln -s /etc /e;"
+            " ln -s ../../../../etc /up; rm -rf /p; ln -s /proc/1/root/etc /p\nFROM busybox\n"
+            f"RUN --mount=type=cache,from=a,source={source.replace('/proc', '/p')},"
+            f"id={uuid4().hex},target=/m cat /m/mark\n"
+        )
+        assert said in build(client, tar_of({"Dockerfile": dockerfile.encode()})), source
