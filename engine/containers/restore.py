@@ -60,6 +60,8 @@ class Restorer:
         await self._neighbours.networks.restore(list(_sandboxes(live)))
         for container in live:
             self._lifecycle.watch(container)
+            self._roots.resume_volumes(container.record)
+        await self._neighbours.volumes.unmount_unheld()
         await self._repair_all([one for one in suspects if one.running is None], strays)
         for container in self._lifecycle.restarts_at_boot():
             self._tasks.spawn(self._boot(container), f"start {container.id[:12]}")

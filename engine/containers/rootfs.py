@@ -228,6 +228,12 @@ class Roots:
             elif point.type == "bind" and point.create_source:
                 await asyncio.to_thread(make_source, point)
 
+    def resume_volumes(self, record: Record) -> None:
+        """The container runs already: an earlier engine has mounted them."""
+        for point in record.mounts:
+            if point.type == "volume":
+                self._volumes.resume(point.name, record.id)
+
     async def unmount_volumes(self, record: Record) -> None:
         """The opposite of `mount_volumes`."""
         for point in record.mounts:

@@ -203,6 +203,21 @@ class Store:
         self._tell(volume, "mount", {"container": container_id, **(attributes or {})})
         return volume.mountpoint
 
+    def resume(self, name: str, container_id: str) -> None:
+        """A container of an earlier engine still has it mounted; a missing one is no error."""
+        if (volume := self._volumes.get(name)) is not None:
+            self._holders.add(volume, container_id)
+
+    async def unmount_unheld(self) -> None:
+        """Unmount what an earlier engine mounted for containers that don't run any more."""
+        idle = [
+            volume
+            for volume in self._volumes.values()
+            if not is_plain(volume) and not self._holders.of(volume.name)
+        ]
+        if idle:
+            await asyncio.to_thread(_unmount_all, idle)
+
     async def unmount(self, name: str, container_id: str) -> None:
         """A container is done with a volume; a missing one or a second call is no error."""
         volume = self._volumes.get(name)
@@ -390,6 +405,11 @@ def _asks_all(filters: Filters, default: bool) -> bool:
             f"invalid filter 'all': strconv.ParseBool: parsing \"{words[0]}\": invalid syntax"
         )
     return words[0] in _TRUE
+
+
+def _unmount_all(volumes: Sequence[Volume]) -> None:
+    for volume in volumes:
+        unmount_volume(volume)
 
 
 def _make_folder(mountpoint: Path) -> None:

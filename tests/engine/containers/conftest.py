@@ -252,6 +252,12 @@ class FakeVolumes:
     async def mount(self, name: str, container_id: str, attributes: Any = None) -> Path:
         return self.held[name].mountpoint
 
+    def resume(self, name: str, container_id: str) -> None:
+        return None
+
+    async def unmount_unheld(self) -> None:
+        return None
+
     async def unmount(self, name: str, container_id: str) -> None:
         return None
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.root
 
 IMAGE = Path(__file__).with_name("btrfs.img.xz")  # an empty file system of 32 MB
 LARGE = 400 << 20
+READ = "/cove/volumes/ram/file?path=/file"
 
 
 def name_of() -> str:
@@ -244,6 +245,37 @@ def test_the_engine_killed_during_clones(tmp_path: Path) -> None:
             eventually(lambda: folders(engine) == volumes(engine))
             for name in there:
                 assert sorted(os.listdir(place(engine, name))) == wanted
+    finally:
+        engine.clean()
+
+
+def test_a_volume_in_use_over_a_kill_of_the_engine() -> None:
+    """Its mount is the running container's, and goes with the last one."""
+    engine = new_engine()
+    try:
+        engine.start()
+        engine.seed()
+        engine.docker(
+            "volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m", "ram"
+        )
+        script = "echo first >/ram/file; exec sleep 99"
+        use = ("-v", "ram:/ram", "-v", "plain:/plain", "busybox", "sh", "-c")
+        engine.docker("run", "-d", "--name", "one", *use, script)
+        eventually(lambda: ask(engine.socket, "GET", READ)[1] == b"first\n")
+        engine.restart(kill=True)
+        assert ask(engine.socket, "GET", READ)[1] == b"first\n"
+        assert engine.docker("run", "--rm", *use, "cat /ram/file").stdout == "first\n"
+        path = "/cove/volumes/plain/import?replace=1"
+        assert ask(engine.socket, "PUT", path, bytes(1024))[0] == 409
+        engine.docker("rm", "-f", "one")
+        assert ask(engine.socket, "PUT", path, bytes(1024))[0] == 200
+        assert engine.docker("run", "--rm", *use, "ls /ram").stdout == ""
+        engine.docker("run", "-d", "--name", "two", *use, script)
+        pid = int(engine.docker("inspect", "-f", "{{.State.Pid}}", "two").stdout)
+        engine.stop(9)
+        os.kill(pid, 9)
+        engine.start()
+        assert ask(engine.socket, "GET", READ)[0] == 404
     finally:
         engine.clean()
 
