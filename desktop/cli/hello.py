@@ -24,7 +24,7 @@ def run(home: Home) -> str:
         raise Failure(
             "The first container didn't run.",
             f"The built-in image {IMAGE} isn't there: it was removed from this instance.",
-            "Cove itself runs; use any other image, or get it back with `cove reset`.",
+            f"Cove itself runs. `docker pull {IMAGE}` brings it back.",
         ) from error
     except ContainerError as error:
         said = error.stderr or b""

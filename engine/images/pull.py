@@ -54,12 +54,16 @@ async def pull(
 ) -> None:
     """Pull one tag or digest, or all tags when there is neither. Raises EngineError, OSError.
 
-    Docker Hub's mirrors are asked before it; what fails at one is tried at the next.
+    Docker Hub's mirrors are asked before it; what fails at one is tried at the next. The built-in
+    image comes from its archive: that name at a registry is somebody else's.
     """
     reference = Reference.parse(name)
     if tag:
         with_digest = ":" in tag
         reference = reference.with_digest(tag) if with_digest else reference.with_tag(tag)
+    if store.has_built_in(reference):
+        await _pull_built_in(store, reference, progress)
+        return
     *mirrors, own = endpoints(reference.domain, store.registries)
     for mirror in mirrors:
         try:
@@ -72,6 +76,16 @@ async def pull(
         await _pull_from(store, own, reference, platform, auth or {}, progress)
     except RegistryError as error:
         raise pull_error(error, reference.familiar, reference.familiar_name) from error
+
+
+async def _pull_built_in(store: "Store", reference: Reference, progress: Progress) -> None:
+    progress.status(f"Pulling from {reference.path}", reference.tag or "")
+    old = store.catalogue.lookup(reference)
+    await store.load_built_in()
+    new = store.catalogue.lookup(reference)
+    same = old is not None and new is not None and old.id == new.id
+    found = "Image is up to date" if same else "Downloaded newer image"
+    progress.status(f"Status: {found} for {reference.familiar}")
 
 
 async def _pull_from(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _META = "image-store"
+BUILT_IN = "docker.io/cove/welcome:latest"
 T = TypeVar("T")
 
 Users = Callable[[str], Sequence[tuple[str, bool]]]
@@ -97,7 +98,10 @@ class Store:
         if any(self.snapshots.layers):
             self.sync_soon()
         if self._welcome is not None and not self._database.load(_META).get("welcome"):
-            await self._load_welcome(self._welcome)
+            try:
+                await self.load_built_in()
+            except (EngineError, OSError) as error:
+                _log.error("the built-in image %s can't be loaded: %s", self._welcome, error)
 
     async def close(self) -> None:
         """Finish what runs behind the answers."""
@@ -385,14 +389,16 @@ class Store:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _load_welcome(self, archive: Path) -> None:
+    def has_built_in(self, reference: Reference) -> bool:
+        """Whether a reference names the image that comes with the engine."""
+        return self._welcome is not None and str(reference) == BUILT_IN
+
+    async def load_built_in(self) -> None:
+        """The image that comes with the engine, as new. Raises EngineError, OSError."""
         from engine.images.load import load_file
 
-        try:
-            await load_file(self, archive)
-        except (EngineError, OSError) as error:
-            _log.error("the built-in image %s can't be loaded: %s", archive, error)
-            return
+        assert self._welcome is not None, "only called where there is one"
+        await load_file(self, self._welcome)
         await self._database.put(_META, "welcome", {"loaded": True})
 
 

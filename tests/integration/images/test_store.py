@@ -320,6 +320,13 @@ def test_welcome_is_loaded_once(tmp_path: Path) -> None:
         engine.docker("rmi", "cove/welcome")
         engine.restart()
         assert engine.docker("images", "-q").stdout == ""
+        # a name that is never asked of a registry
+        said = engine.docker("pull", "cove/welcome").stdout
+        assert "Status: Downloaded newer image for cove/welcome:latest" in said
+        assert engine.docker("images", "--format", "{{.Repository}}").stdout == "cove/welcome\n"
+        assert "up to date" in engine.docker("pull", "cove/welcome").stdout
+        engine.docker("system", "prune", "-af")
+        assert engine.docker("create", "cove/welcome", "x").returncode == 0
     finally:
         engine.clean()
 
