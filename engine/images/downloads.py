@@ -30,6 +30,7 @@ from engine.values import dataclass, field
 T = TypeVar("T")
 # more threads than processors only hand the interpreter's lock about
 _UNPACKERS = min(4, os.cpu_count() or 2)
+_LONGEST_PAUSE = 120  # seconds
 _CHUNK = 1 << 18
 _PATIENCE = 30.0  # seconds that a registry may make a download wait
 _TELL_EVERY = 0.1  # seconds between two progress lines of a layer
@@ -291,9 +292,12 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _seconds(error: Exception, attempt: int) -> int:
-    """How long to wait: nothing after the first cut, then longer each time."""
+    """How long to wait: nothing after the first cut, then longer each time.
+
+    What a registry asks for has an end: others wait for the slot meanwhile.
+    """
     asked = error.retry_after if isinstance(error, RegistryError) else 0
-    return max(int(asked), attempt - 1)
+    return max(min(int(asked), _LONGEST_PAUSE), attempt - 1)
 
 
 def _pause(download: Download, seconds: int) -> None:

@@ -18,6 +18,7 @@ from engine.registry.trust import is_insecure
 from engine.values import dataclass
 
 _MANIFEST_LIMIT = 8 << 20
+_TAGS_LIMIT = 64 << 20
 _REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _PAGES = 10_000
@@ -232,11 +233,14 @@ class Client:
     def tags(self) -> list[str]:
         """All tags of the repository, however many pages they take."""
         tags: list[str] = []
-        url = "tags/list"
+        url, left = "tags/list", _TAGS_LIMIT
         for _ in range(_PAGES):
             response = self.request("GET", url)
             content = response.read(_MANIFEST_LIMIT)
             self.release(response)
+            left -= len(content)
+            if left < 0:
+                raise RegistryError("", "the list of tags is larger than 64 MiB", 502)
             try:
                 tags += [str(tag) for tag in json.loads(content).get("tags") or ()]
             except (ValueError, AttributeError, TypeError) as error:

@@ -54,11 +54,12 @@ def from_response(
     if 'error="insufficient_scope"' in challenge:
         return RegistryError("DENIED", _MESSAGES["DENIED"], status)
     code, message = _stated(status, body)
-    wait = float(retry_after) if retry_after.isdigit() else 0.0
+    seconds = retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10
+    wait = float(retry_after) if seconds else 0.0
     if status == 429:
         message = message or _MESSAGES["TOOMANYREQUESTS"]
         if retry_after:
-            when = f"in {retry_after} seconds" if retry_after.isdigit() else f"after {retry_after}"
+            when = f"in {retry_after} seconds" if seconds else f"after {retry_after}"
             message += f" (try again {when})"
     message = message or _MESSAGES.get(code, "")
     if not message:

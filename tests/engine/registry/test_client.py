@@ -14,7 +14,7 @@ import pytest
 from engine.registry.auth import Credentials
 from engine.registry.client import Client
 from engine.registry.endpoints import Endpoint, endpoints, own_endpoint
-from engine.registry.errors import RegistryError, Unreachable
+from engine.registry.errors import RegistryError, Unreachable, from_response
 from engine.registry.settings import Settings
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -233,3 +233,21 @@ def test_pages_elsewhere_are_asked_for_without_credentials(server: Server, other
     assert client.tags() == ["a", "b"]
     assert "authorization" not in other.asked[-1][2]
     client.close()
+
+
+def test_a_list_of_tags_without_end(server: Server, client: Client) -> None:
+    page = b'{"tags": ["' + b"x" * (4 << 20) + b'"]}'
+    server.serve = lambda *_: (200, {"Link": '</v2/app/tags/list?n=1>; rel="next"'}, page)
+    with pytest.raises(RegistryError, match="larger than 64 MiB"):
+        client.tags()
+    assert len(server.asked) < 20
+    link = "<" + "x" * 70_000 + '>; rel="next"'
+    server.serve = lambda *_: (200, {"Link": link}, b"{}")
+    with pytest.raises(Unreachable):
+        client.tags()
+
+
+@pytest.mark.parametrize("word", ["\u00b2", "9" * 400, "-1", "1e9", "soon"])
+def test_times_to_wait_that_are_none(word: str) -> None:
+    assert from_response(503, b"", retry_after=word).retry_after == 0
+    assert "too many requests" in str(from_response(429, b"", retry_after=word)).lower()
