@@ -221,6 +221,20 @@ def test_nothing_is_mounted_over_proc(client: Any, native_engine: NativeEngine, 
         client.images.remove(image.id, force=True)
 
 
+@pytest.mark.parametrize("link", ["/proc", "../proc", "deep/../../proc/sys/net"])
+def test_a_link_in_a_volume_leads_no_mount_over_proc(client: Any, volume: Any, link: str) -> None:
+    place = Path(volume.attrs["Mountpoint"])
+    (place / "deep").mkdir()
+    (place / "way").symlink_to(link)
+    (place / "fine").symlink_to("deep")
+    volumes = [f"{volume.name}:/v"]
+    assert client.containers.run(
+        "busybox", "ls /v/deep", volumes=volumes, tmpfs={"/v/fine/x": ""}, remove=True
+    ) == (b"x\n")
+    with pytest.raises(APIError, match="because it is (inside /proc|not of type proc)"):
+        client.containers.run("busybox", "true", volumes=volumes, tmpfs={"/v/way": ""}, remove=True)
+
+
 def test_a_joined_network_shares_its_files(client: Any) -> None:
     """A container can write anything into /etc/hosts; the engine doesn't read it back."""
     box = client.containers.run("busybox", "sleep 60", detach=True)
