@@ -6,6 +6,7 @@ awaited survives `kill -9` of the engine; a durable one survives loss of power, 
 
 import asyncio
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -184,6 +185,9 @@ def _row(change: Put | Delete) -> tuple[str, str, str | None]:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
+        # it holds the variables of containers; its log and index take the mode over
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.chmod(path, 0o600)
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=10
         )
@@ -199,7 +203,7 @@ def _open(path: Path) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise DatabaseError(
             f"can't read the engine's records in {path}: {error}. "
             "Restore the file from a backup, or move it away to start empty."

@@ -123,3 +123,12 @@ async def test_full_disk_is_told_and_nothing_is_lost(database, monkeypatch):
     assert [type(result) for result in results] == [type(None), DatabaseError, type(None)]
     assert "Free some space" in results[1].message
     assert list(database.load("k")) == ["a", "b", "x"]
+
+
+def test_nobody_else_reads_it(tmp_path):
+    """Records hold the variables of containers, and people may pass through the folder."""
+    (tmp_path / "engine.db").touch(0o644)
+    database = Database(tmp_path / "engine.db")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("engine.db*")}
+    database.close()
+    assert modes == dict.fromkeys(("engine.db", "engine.db-wal", "engine.db-shm"), 0o600)
