@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.api.http import Request, Response, Route, json_response
 from engine.errors import NotFound, Unavailable, Unsupported
 
-_NO_MANAGER = (
+NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
     "to connect this node to swarm and try again."
 )
@@ -42,7 +42,7 @@ def _swarm() -> list[Route]:
 
 
 async def _no_manager(request: Request) -> Response:
-    raise Unavailable(_NO_MANAGER)
+    raise Unavailable(NO_MANAGER)
 
 
 async def _no_member(request: Request) -> Response:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.api.absent import NO_MANAGER
 from engine.api.fields import mapping, string
 from engine.api.http import Request, Response, Route, created, json_response, no_content
-from engine.errors import BadRequest
+from engine.errors import BadRequest, Unavailable
 from engine.filters import Filters
 from engine.times import SECOND, format_time
 
@@ -81,6 +82,8 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def create(request: Request) -> Response:
         body = await request.json()
+        if body.get("ClusterVolumeSpec") is not None and request.version >= (1, 42):
+            raise Unavailable(NO_MANAGER)
         volume = await backend.create(
             string(body, "Name", owner=_BODY),
             driver=string(body, "Driver", owner=_BODY) or "local",

@@ -14,6 +14,7 @@ from engine.errors import Conflict, EngineError
 from engine.linux import devices
 from engine.linux.devices import Device
 from engine.linux.mounts import Mount, mounted
+from engine.linux.shared import is_shared
 from engine.networks import Sandbox
 from engine.runtime.spec import HOST, PRIVATE, Rlimit, SpecInputs
 from engine.runtime.users import User
@@ -50,7 +51,20 @@ def _bind_options(point: MountPoint, source: str) -> tuple[str, ...]:
         below = recursive and os.path.isdir(source)
         if below and not point.options.get("ReadOnlyNonRecursive"):
             words.append("rro")
+    elif _is_read_only(source):
+        words.append("ro")  # crun's remount would make it writable
     return tuple(words)
+
+
+def _is_read_only(source: str) -> bool:
+    """Whether the source's own mount is: a volume's with the option `ro`, or one of this machine.
+
+    Folders of the user's machine aren't asked for: each answer would come from there.
+    """
+    try:
+        return not is_shared(source) and bool(os.statvfs(source).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _tmpfs_options(words: list[str], *, writable: bool = True) -> tuple[str, ...]:

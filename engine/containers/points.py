@@ -253,7 +253,6 @@ def _inherited(host: Json, find: Callable[[str], Record]) -> Iterable[MountPoint
                     "writable": point.writable and writable,
                     "mode": mode or point.mode,
                     "copy_up": False,
-                    "anonymous": False,
                 }
             )
 

@@ -92,6 +92,37 @@ def test_bind_volume(native_engine, tmp_path):
     assert (tmp_path / "file").exists()
 
 
+def test_a_read_only_mount_stays_so(native_engine, tmp_path):
+    docker = native_engine.docker
+    (tmp_path / "file").write_text("x")
+    options = ("-o", "type=none", "-o", f"device={tmp_path}", "-o", "o=bind,ro")
+    docker("volume", "create", *options, "roro")
+    try:
+        for flags in ("roro:/d", "roro:/d:ro"):
+            done = docker("run", "--rm", "-v", flags, "busybox", "touch", "/d/new", check=False)
+            assert (done.returncode, done.stderr) == (1, "touch: /d/new: Read-only file system\n")
+    finally:
+        docker("volume", "rm", "-f", "roro")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_anonymous_volume_goes_with_its_last_container(native_engine):
+    docker = native_engine.docker
+    docker("create", "--name", "first", "-v", "/d", "busybox")
+    docker("create", "--name", "second", "--volumes-from", "first", "busybox")
+    name = docker("inspect", "-f", "{{(index .Mounts 0).Name}}", "first").stdout.strip()
+    docker("rm", "-v", "first")
+    assert inspect(native_engine, name)
+    docker("rm", "-v", "second")
+    assert docker("volume", "inspect", name, check=False).returncode == 1
+
+
+def test_a_cluster_volume_is_refused(native_engine):
+    done = native_engine.docker("volume", "create", "--scope", "single", "cluster", check=False)
+    assert done.returncode == 1
+    assert "This node is not a swarm manager" in done.stderr
+
+
 def test_device_that_is_not_there(native_engine):
     docker = native_engine.docker
     docker("volume", "create", "-o", "type=none", "-o", "device=/not/there", "-o", "o=bind", "no")
