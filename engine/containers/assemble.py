@@ -59,10 +59,13 @@ def _bind_options(point: MountPoint, source: str) -> tuple[str, ...]:
 def _is_read_only(source: str) -> bool:
     """Whether the source's own mount is: a volume's with the option `ro`, or one of this machine.
 
-    Folders of the user's machine aren't asked for: each answer would come from there.
+    Only local disks are asked. Others (of the user's machine, of file servers) may take long to
+    answer, and their own read-only state is nothing that a remount changes.
     """
     try:
-        return not is_shared(source) and bool(os.statvfs(source).f_flag & os.ST_RDONLY)
+        if is_shared(source) or not os.major(os.stat(source).st_dev):
+            return False
+        return bool(os.statvfs(source).f_flag & os.ST_RDONLY)
     except OSError:
         return False
 
