@@ -64,6 +64,15 @@ _QUIET = 1.0
 _OOM_SCORE = -500  # containers stand at 0
 
 
+def _registries(options: Options) -> Registries:
+    if options.machine is None:
+        return Registries.load(options.root)
+    found = Registries.load_leniently(options.root)
+    if found.refused:
+        log.error("%s; the engine goes on without this file", found.refused)
+    return found
+
+
 class StartFailed(EngineError):
     """The engine can't start; the message says why and what to do."""
 
@@ -76,7 +85,7 @@ class Daemon:
         self.database = Database(options.root / "engine.db")
         self.events = Events()
         self.snapshots = Snapshots(options.root)
-        registries = Registries.load(options.root)
+        registries = _registries(options)
         self.images = Images(
             options.root,
             self.database,

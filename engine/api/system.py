@@ -91,6 +91,8 @@ class Registries(Protocol):
     def insecure(self) -> Sequence[str]: ...
     @property
     def proxies(self) -> Proxies: ...
+    @property
+    def refused(self) -> str: ...
 
 
 class Overview(Protocol):
@@ -269,7 +271,7 @@ def info_document(
         "SecurityOptions": list(overview.security),
         "CDISpecDirs": [],
         "FirewallBackend": {"Driver": "nftables"},
-        "Warnings": _warnings(machine.limits, overview.forwarding),
+        "Warnings": _warnings(machine.limits, overview.forwarding, overview.registries.refused),
     }
 
 
@@ -329,8 +331,8 @@ def _commits(components: Sequence[Component]) -> dict[str, Any]:
     }
 
 
-def _warnings(limits: Limits, forwarding: bool) -> list[str] | None:
-    found = []
+def _warnings(limits: Limits, forwarding: bool, refused: str) -> list[str] | None:
+    found = [f"WARNING: {refused}; the engine goes on without this file"] if refused else []
     if not limits.memory:
         found.append("WARNING: No memory limit support")
     elif not limits.swap:

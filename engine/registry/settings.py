@@ -68,6 +68,23 @@ class Settings:
     uploads: int = 5
     attempts: int = 5
     certificates: tuple[Path, ...] = (_SYSTEM_CERTIFICATES,)
+    # why the file isn't followed; "" when it is
+    refused: str = ""
+
+    @classmethod
+    def load_leniently(cls, root: Path, environment: Mapping[str, str] = os.environ) -> Self:
+        """The same, without the file when it can't be followed: `refused` then says why.
+
+        In the VM an engine that doesn't start would leave nobody a way to mend the file.
+        """
+        try:
+            return cls.load(root, environment)
+        except SettingsInvalid as error:
+            return cls(
+                proxies=_proxies({}, environment),
+                certificates=(root / "certs.d", _SYSTEM_CERTIFICATES),
+                refused=str(error),
+            )
 
     @classmethod
     def load(cls, root: Path, environment: Mapping[str, str] = os.environ) -> Self:

@@ -7,6 +7,7 @@ import pytest
 
 from engine.about import Component, Overview
 from engine.api.system import info_document, routes, version_document
+from engine.registry.settings import Settings
 from engine.system import Limits, Machine
 
 ALL = Limits(True, True, True, True, True, True, False)
@@ -61,6 +62,13 @@ def test_info():
 def test_warnings(limits, warning):
     backend = Backend(machine=replace(MACHINE, limits=limits))
     assert info_document(backend, OVERVIEW, COMPONENTS)["Warnings"] == [warning]
+
+
+def test_settings_that_are_not_followed_are_warned_of():
+    overview = replace(OVERVIEW, registries=Settings(refused="daemon.json: no"))
+    assert info_document(Backend(), overview, COMPONENTS)["Warnings"] == [
+        "WARNING: daemon.json: no; the engine goes on without this file"
+    ]
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", b"OK"), ("HEAD", b"")])

@@ -76,6 +76,17 @@ def test_mistakes_are_told(tmp_path: Path, stated: object, words: str | None) ->
     assert "pw" not in caught.value.message.replace(str(tmp_path), "")
 
 
+def test_a_vm_starts_without_a_file_that_it_cannot_follow(tmp_path: Path) -> None:
+    (tmp_path / "daemon.json").write_text('{"bogus": 1, "max-concurrent-uploads": 9}')
+    settings = Settings.load_leniently(tmp_path, {"HTTP_PROXY": "http://proxy:3128"})
+    assert settings.refused.startswith(f"{tmp_path}/daemon.json: ") and "bogus" in settings.refused
+    assert (settings.uploads, settings.proxies.http) == (5, "http://proxy:3128")
+    assert settings.certificates[0] == tmp_path / "certs.d"
+    (tmp_path / "daemon.json").write_text('{"max-concurrent-uploads": 9}')
+    settings = Settings.load_leniently(tmp_path, {})
+    assert (settings.uploads, settings.refused) == (9, "")
+
+
 def test_no_json(tmp_path: Path) -> None:
     (tmp_path / "daemon.json").write_text("{,}")
     with pytest.raises(SettingsInvalid, match="can't read the settings"):
