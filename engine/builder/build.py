@@ -1,10 +1,8 @@
 """A build from request to image: context, Dockerfile, plan, solution, names."""
 
-import asyncio
 import contextlib
 import os
 import shutil
-import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from engine.builder.sources import is_url
 from engine.builder.stages import Plan, plan
 from engine.builder.state import State
 from engine.builder.steps import Steps
-from engine.builder.threads import in_thread, to_end
+from engine.builder.threads import checkpoint, in_thread, to_end
 from engine.builder.workshop import Leases, Workshop
 from engine.errors import BadRequest
 from engine.images.model import Image
@@ -58,7 +56,7 @@ class Build:
                 platform=platform,
                 labels=self._request.labels,
             )
-            await self._leave_out(context)
+            await to_end(_leave_out, context, self._request.dockerfile or DOCKERFILE)
             state = await self._solve(wanted, context)
             return await self._finish(state, names, wanted.unconsumed)
         finally:
@@ -116,18 +114,6 @@ class Build:
         if not content.strip():
             raise BadRequest(f"the Dockerfile ({name}) cannot be empty")
         return content.decode("utf-8", "replace")
-
-    async def _leave_out(self, context: Context) -> None:
-        """Remove what is ignored; thousands of patterns take their time, but only with a client."""
-        stopped = threading.Event()
-        name = self._request.dockerfile or DOCKERFILE
-        work = asyncio.ensure_future(in_thread(_leave_out, context, name, stopped))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stopped.set()
-            await asyncio.gather(work, return_exceptions=True)
-            raise
 
     # ---- solving --------------------------------------------------------------------------------
 
@@ -214,7 +200,7 @@ def _references(tags: tuple[str, ...]) -> list[Reference]:
     return list(found.values())
 
 
-def _leave_out(context: Context, dockerfile: str, stopped: threading.Event) -> None:
+def _leave_out(context: Context, dockerfile: str) -> None:
     """Remove what the ignore file names, as a client would have done. Blocks."""
     content = context.read(f"{dockerfile}.dockerignore")
     if content is None:
@@ -224,7 +210,7 @@ def _leave_out(context: Context, dockerfile: str, stopped: threading.Event) -> N
     matcher = Matcher(read(content.decode("utf-8", "surrogateescape")))
     if not matcher:
         return
-    for path in list(_ignored(context.root, "", matcher, stopped)):
+    for path in list(_ignored(context.root, "", matcher)):
         place = context.root / path
         if place.is_dir() and not place.is_symlink():
             remove_tree(place)
@@ -233,20 +219,19 @@ def _leave_out(context: Context, dockerfile: str, stopped: threading.Event) -> N
                 place.unlink()
 
 
-def _ignored(root: Path, folder: str, matcher: Matcher, stopped: threading.Event) -> Iterator[str]:
+def _ignored(root: Path, folder: str, matcher: Matcher) -> Iterator[str]:
     for name in sorted(os.listdir(root / folder)):
-        if stopped.is_set():
-            return
+        checkpoint()
         path = f"{folder}/{name}" if folder else name
         place = root / path
         is_folder = place.is_dir() and not place.is_symlink()
         if matcher.ignored(path):
             if is_folder and matcher.could_hold(path):
-                yield from _ignored(root, path, matcher, stopped)
+                yield from _ignored(root, path, matcher)
             else:
                 yield path
         elif is_folder:
-            yield from _ignored(root, path, matcher, stopped)
+            yield from _ignored(root, path, matcher)
 
 
 def _epoch(wanted: Plan) -> int | None:

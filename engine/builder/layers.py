@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from engine.builder.threads import checkpoint
 from engine.content.store import Store as Content
 from engine.snapshots.diff import tar_of
 from engine.values import dataclass
@@ -39,6 +40,7 @@ def seal(content: Content, diff: Path, epoch: int | None = None) -> Sealed | Non
     try:
         for piece in _pieces(tar_of(diff, layer=True)):
             ingest.write(piece)
+            checkpoint()
         blob = ingest.commit(sync=False)
     finally:
         ingest.abort()

@@ -5,6 +5,7 @@ It has threads of its own: builds with large contexts must not hold those that a
 
 import asyncio
 import functools
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
@@ -13,6 +14,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS = 8
+_local = threading.local()
 
 
 @functools.cache
@@ -39,6 +41,35 @@ async def finished(
         raise
 
 
+class Abandoned(Exception):
+    """Nobody waits for the result any more."""
+
+
+def checkpoint() -> None:
+    """For long loops below `to_end`. Raises Abandoned once its caller was cancelled."""
+    stopped = getattr(_local, "stopped", None)
+    if stopped is not None and stopped.is_set():
+        raise Abandoned
+
+
 async def to_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As `finished`, of a function that blocks: it runs in a thread."""
-    return await finished(lambda: in_thread(work, *args, **kwargs))
+    """As `finished`, of a function that blocks: it runs in a thread.
+
+    A caller that is cancelled waits until the work is done, or comes to a `checkpoint`.
+    """
+    stopped = threading.Event()
+
+    def watched() -> T:
+        _local.stopped = stopped
+        try:
+            return work(*args, **kwargs)
+        finally:
+            _local.stopped = None
+
+    task = asyncio.get_running_loop().create_task(in_thread(watched))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.gather(task, return_exceptions=True)
+        raise

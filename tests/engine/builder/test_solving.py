@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import tarfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +272,6 @@ def test_the_ignore_file_of_a_dockerfile_is_stronger(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     (tmp_path / ".dockerignore").write_text("a\n")
     (tmp_path / "Dockerfile.dockerignore").write_text("keep\n!keep/x\nd\n")
-    _leave_out(Context(tmp_path), "Dockerfile", threading.Event())
+    _leave_out(Context(tmp_path), "Dockerfile")
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {"a", "keep/x", "Dockerfile", ".dockerignore", "Dockerfile.dockerignore"}

@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -288,10 +288,29 @@ def test_the_image_browser_survives_odd_questions(engine: NativeEngine, client: 
     assert not [path for path in folder.iterdir() if "/layers/" in os.readlink(path)]
 
 
-def test_thousands_of_ignore_rules_end_with_their_client(engine: NativeEngine, client: Any) -> None:
+def many_rules() -> bytes:
+    """A context whose ignore file takes minutes."""
     rules = b"*a*a*a*a*a*a*a*a*a*b\n**/*a*a*/**/a*a*a*b\n" * 2000
     files = {f"{'a' * 200}{number}": b"" for number in range(200)}
-    context = tar_of({"Dockerfile": b"FROM busybox\nCOPY . /x\n", ".dockerignore": rules, **files})
+    return tar_of({"Dockerfile": b"FROM busybox\nCOPY . /x\n", ".dockerignore": rules, **files})
+
+
+def huge_file() -> bytes:
+    """A context with a file of 2 TiB, all of it a hole."""
+    info = tarfile.TarInfo("z")
+    sparse = {"major": "1", "minor": "0", "realsize": str(2 << 40), "name": "z"}
+    info.pax_headers = {f"GNU.sparse.{name}": value for name, value in sparse.items()}
+    no_pieces = b"0\n".ljust(512, b"\0")
+    info.size = len(no_pieces)
+    rest = tar_of({"Dockerfile": b"FROM busybox\nCOPY . /x\n"})
+    return info.tobuf(format=tarfile.PAX_FORMAT) + no_pieces + rest
+
+
+@pytest.mark.parametrize("make", [many_rules, huge_file])
+def test_long_work_ends_with_its_client(
+    engine: NativeEngine, client: Any, make: Callable[[], bytes]
+) -> None:
+    context = make()
     contexts = engine.root / "builds/contexts"
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(engine.socket))
