@@ -17,6 +17,7 @@ from engine.values import dataclass
 
 _PIECE = 1 << 18
 
+_REPLACED = (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
 _KERNEL = frozenset({"/dev", "/proc", "/sys"})
 _GO_MODES = (
     (stat.S_IFDIR, 1 << 31),
@@ -134,18 +135,28 @@ def _header(info: tarfile.TarInfo) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
+def _open(path: str) -> int:
+    """A descriptor to read, -1 when the file is gone or something else has its name by now."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _REPLACED:
+            return -1
+        raise
+
+
 def _content(path: str, size: int, write: Write) -> None:
     """Exactly `size` bytes of a file and the padding, whatever happens to it meanwhile."""
     left = size
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        # a device may have taken the file's place: a container can make nodes that it can't open
-        plain = stat.S_ISREG(os.fstat(fd).st_mode)
-        while plain and left and (piece := os.read(fd, min(left, _PIECE))):
-            write(piece)
-            left -= len(piece)
-    finally:
-        os.close(fd)
+    if (fd := _open(path)) >= 0:
+        try:
+            # a device may have taken the file's place: containers make nodes that they can't open
+            plain = stat.S_ISREG(os.fstat(fd).st_mode)
+            while plain and left and (piece := os.read(fd, min(left, _PIECE))):
+                write(piece)
+                left -= len(piece)
+        finally:
+            os.close(fd)
     padding = left + -size % tarfile.BLOCKSIZE
     while padding:
         part = min(padding, _PIECE)
