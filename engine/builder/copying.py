@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.builder.ownership import Change, Owner
-from engine.builder.tree import Item, Tree, attributes, resolve
+from engine.builder.tree import Item, Tree, attributes
 from engine.errors import BadRequest
+from engine.linux.links import resolve
 from engine.values import dataclass, replace
 
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

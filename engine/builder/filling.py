@@ -9,7 +9,8 @@ from engine.builder.folders import Folders
 from engine.builder.gathering import Gathered, word
 from engine.builder.operations import CopyOp, WorkdirOp
 from engine.builder.ownership import find_owner, parse_mode
-from engine.builder.tree import Tree, resolve
+from engine.builder.tree import Tree
+from engine.linux.links import resolve
 from engine.linux.removal import remove_tree
 from engine.snapshots.store import Store as Snapshots
 

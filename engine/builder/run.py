@@ -19,9 +19,10 @@ from engine.builder.mounting import Files, Mounted, Mounting, Point
 from engine.builder.operations import RunOp
 from engine.builder.request import RunSettings
 from engine.builder.threads import finished, in_thread, to_end
-from engine.builder.tree import Tree, resolve
+from engine.builder.tree import Tree
 from engine.errors import EngineError
 from engine.linux import cgroups, mounts
+from engine.linux.links import resolve
 from engine.linux.mounts import Mount
 from engine.linux.removal import remove_tree
 from engine.networks import Controller, EndpointConfig, Sandbox, SandboxRequest

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.builder.threads import checkpoint
+from engine.linux.links import resolve
 from engine.values import dataclass
 
-_MOST_LINKS = 255
 _CHUNK = 1 << 20
 _WILD = frozenset("*?[\\")
 
@@ -172,34 +172,6 @@ class Tree:
                 found.update(piece)
                 checkpoint()  # a file may claim to be endless
         return found.hexdigest()
-
-
-def resolve(root: str, path: str, *, follow_last: bool = True) -> str:
-    """`path` with `root` as `/`: no links, no dots, relative. Raises OSError (ELOOP)."""
-    done: list[str] = []
-    parts = [part for part in path.split("/") if part not in ("", ".")][::-1]
-    links = 0
-    while parts:
-        part = parts.pop()
-        if part == "..":
-            if done:
-                done.pop()
-            continue
-        if not parts and not follow_last:
-            done.append(part)
-            break
-        try:
-            target = os.readlink("/".join((root, *done, part)))
-        except OSError:
-            done.append(part)
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            raise OSError(40, "too many levels of symbolic links", path)
-        if target.startswith("/"):
-            done = []
-        parts += [word for word in target.split("/") if word not in ("", ".")][::-1]
-    return "/".join(done)
 
 
 def clean(path: str) -> str:

@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 from engine.linux.libc import open_in_root
+from engine.linux.links import resolve
 
-_MOST_LINKS = 255
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -16,30 +16,7 @@ def resolve_in(root: Path, path: str, *, follow_last: bool = True) -> Path:
 
     Raises OSError (ELOOP) on too many links. Only safe while nobody else changes the tree.
     """
-    done: list[str] = []
-    parts = [part for part in path.split("/") if part not in ("", ".")][::-1]
-    links = 0
-    while parts:
-        part = parts.pop()
-        if part == "..":
-            if done:
-                done.pop()
-            continue
-        if not parts and not follow_last:
-            done.append(part)
-            break
-        try:
-            target = os.readlink(os.path.join(root, *done, part))
-        except OSError:
-            done.append(part)
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            raise OSError(40, "too many levels of symbolic links", path)
-        if target.startswith("/"):
-            done = []
-        parts += [word for word in target.split("/") if word not in ("", ".")][::-1]
-    return Path(root, *done)
+    return Path(root, resolve(str(root), path, follow_last=follow_last))
 
 
 def make_folder(root: Path, path: str) -> None:
