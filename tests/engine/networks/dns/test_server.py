@@ -109,7 +109,7 @@ class Resolver:
 async def resolver(upstream: Upstream) -> AsyncIterator[Resolver]:
     names = Names()
     names.add("n", "net", "c1", ("web",), ("10.0.0.2",))
-    server = Server(names, lambda: ("127.0.0.1",), Forwarder(upstream.port, patience=0.2))
+    server = Server(names, lambda: ("127.0.0.1",), Forwarder(upstream.port, patience=0.5))
     sockets = open_sockets("127.0.0.1", 0)
     server.serve("c1", sockets, View(("n",)))
     yield Resolver(server, names, Asker(sockets[0].getsockname()[1]))
