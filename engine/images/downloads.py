@@ -227,6 +227,7 @@ class Downloads:
 
         def read(size: int) -> bytes:
             nonlocal offset
+            _check(download)  # what nobody waits for any more must not hold up others
             piece = ingest.read_at(offset, size)
             offset += len(piece)
             if download.fetched:
