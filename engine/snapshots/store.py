@@ -56,10 +56,9 @@ class Store:
         return self.folder(key) / "upper"
 
     def lower(self, key: str) -> tuple[str, ...]:
-        """The folders below a container's snapshot, highest first."""
+        """The folders of a snapshot's layers, highest first; the lowest is the image's base."""
         layers = map(self.layers.get, reversed(self._chains.get(key, ())))
-        shorts = [layer.short for layer in layers if layer]
-        return tuple(f"{self.layers.links}/{name}" for name in (*shorts, self.layers.ground.name))
+        return tuple(f"{self.layers.links}/{layer.short}" for layer in layers if layer)
 
     def keys(self) -> Iterator[str]:
         """All snapshots."""
