@@ -4,16 +4,13 @@ These are Cove's own, below /cove/images; docs/cove-api.md describes them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
-from engine.api.http import Answer, Request, Response, Route, StreamResponse, json_response
+from engine.api.http import Answer, Request, Response, Route, json_response
+from engine.api.inside import content, entry_document, page_limit
 from engine.errors import BadRequest, NotFound
-from engine.times import format_time
 
-_PAGE = 200
-_LARGEST_PAGE = 5000
-_PIECE = 1 << 20
 _KINDS = {"modified": 0, "added": 1, "deleted": 2}
 _WORDS = {number: word for word, number in _KINDS.items()}
 
@@ -46,7 +43,7 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def changes(request: Request) -> Response:
         browser = backend.browse(request.params["name"])
-        index, limit = _index(request, browser), _limit(request)
+        index, limit = _index(request, browser), page_limit(request)
         found = await _ask(
             browser.changes, index, request.query.get("after"), limit, _kind(request)
         )
@@ -55,7 +52,7 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def tree(request: Request) -> Response:
         browser = backend.browse(request.params["name"])
-        limit = _limit(request)
+        limit = page_limit(request)
         found, total = await _ask(
             browser.tree,
             _index(request, browser),
@@ -70,14 +67,9 @@ def routes(backend: Backend) -> Sequence[Route]:
 
     async def file(request: Request) -> Answer:
         browser = backend.browse(request.params["name"])
-        offset, limit = request.query.integer("offset", 0), request.query.integer("limit", -1)
         index, path = _index(request, browser), request.query.get("path")
-        entry, content = await _ask(browser.file, index, path)
-        start = min(max(offset, 0), entry.size)
-        limit = entry.size if "limit" not in request.query else max(limit, 0)
-        return StreamResponse(
-            _content(content, start, limit), content_type="application/octet-stream"
-        )
+        entry, opened = await _ask(browser.file, index, path)
+        return content(request, entry.size, opened)
 
     async def waste(request: Request) -> Response:
         browser = backend.browse(request.params["name"])
@@ -103,13 +95,6 @@ async def _ask(question: Callable[..., Any], *values: Any) -> Any:
 def _index(request: Request, browser: Browser) -> int:
     top = browser.top()
     return request.query.integer("layer", top)
-
-
-def _limit(request: Request) -> int:
-    limit = request.query.integer("limit", _PAGE)
-    if not 0 < limit <= _LARGEST_PAGE:
-        raise BadRequest(f"invalid limit {limit}: from 1 to {_LARGEST_PAGE}")
-    return limit
 
 
 def _kind(request: Request) -> int | None:
@@ -151,17 +136,7 @@ def _summary(summary: Any) -> Mapping[str, int]:
 
 
 def _entry(entry: Any) -> dict[str, Any]:
-    return {
-        "Path": entry.path,
-        "Type": str(entry.type),
-        "Mode": entry.mode,
-        "Size": entry.size,
-        "Uid": entry.uid,
-        "Gid": entry.gid,
-        "Modified": format_time(entry.modified),
-        "Target": entry.target,
-        "Layer": entry.layer,
-    }
+    return {**entry_document(entry), "Layer": entry.layer}
 
 
 def _change(change: Any) -> dict[str, Any]:
@@ -172,11 +147,3 @@ def _change(change: Any) -> dict[str, Any]:
 def _waste(waste: Any) -> dict[str, Any]:
     paths = [{"Path": each.path, "Size": each.size, "Layers": each.layers} for each in waste.paths]
     return {"Size": waste.stored, "Wasted": waste.wasted, "Paths": paths}
-
-
-async def _content(file: BinaryIO, offset: int, limit: int) -> AsyncIterator[bytes]:
-    with file:
-        await asyncio.to_thread(file.seek, offset)
-        while limit and (piece := await asyncio.to_thread(file.read, min(limit, _PIECE))):
-            limit -= len(piece)
-            yield piece

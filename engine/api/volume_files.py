@@ -4,9 +4,8 @@ These are Cove's own, below /cove/volumes; docs/cove-api.md describes them.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from engine.api.fields import mapping, string
 from engine.api.http import (
@@ -20,16 +19,13 @@ from engine.api.http import (
     json_response,
     no_content,
 )
+from engine.api.inside import content, entry_document, page_limit
 from engine.api.operations import failure_line
 from engine.api.volumes import Volume
 from engine.api.volumes import to_wire as volume_document
 from engine.errors import BadRequest, EngineError
-from engine.times import format_time
 from engine.values import dataclass
 
-_PAGE = 200
-_LARGEST_PAGE = 5000
-_PIECE = 1 << 20
 _BODY = "CloneOptions."
 
 T = TypeVar("T")
@@ -51,7 +47,7 @@ class Backend(Protocol):
         self, name: str, path: str, after: str, limit: int
     ) -> tuple[Sequence[Any], int]: ...
     async def look(self, name: str, path: str) -> Any: ...
-    async def open(self, name: str, path: str) -> tuple[Any, int]: ...
+    async def open(self, name: str, path: str) -> tuple[Any, BinaryIO]: ...
     async def write(
         self, name: str, path: str, chunks: AsyncIterator[bytes], owner: Any
     ) -> Any: ...
@@ -77,7 +73,7 @@ def routes(find: Callable[[], Backend]) -> Sequence[Route]:
     """The routes below /cove/volumes; `find` gives the backend, at the first request."""
 
     async def tree(request: Request) -> Response:
-        limit = _limit(request)
+        limit = page_limit(request)
         path, after = request.query.get("path", "/"), request.query.get("after")
         found, total = await find().page(request.params["name"], path, after, limit)
         rest = found[-1].path.rpartition("/")[2] if len(found) == limit else ""
@@ -90,14 +86,8 @@ def routes(find: Callable[[], Backend]) -> Sequence[Route]:
         return json_response(_entry(await find().look(request.params["name"], path)))
 
     async def read(request: Request) -> Answer:
-        entry, fd = await find().open(request.params["name"], _path(request))
-        try:
-            offset = max(request.query.integer("offset", 0), 0)
-            limit = max(request.query.integer("limit", entry.size), 0)
-        except BaseException:
-            os.close(fd)
-            raise
-        return StreamResponse(_File(fd, offset, limit), content_type="application/octet-stream")
+        entry, opened = await find().open(request.params["name"], _path(request))
+        return content(request, entry.size, opened)
 
     async def write(request: Request) -> Response:
         path, owner = _path(request), _owner(request)
@@ -171,13 +161,6 @@ def _path(request: Request) -> str:
     return path
 
 
-def _limit(request: Request) -> int:
-    limit = request.query.integer("limit", _PAGE)
-    if not 0 < limit <= _LARGEST_PAGE:
-        raise BadRequest(f"invalid limit {limit}: from 1 to {_LARGEST_PAGE}")
-    return limit
-
-
 def _owner(request: Request) -> Owner:
     mode = None
     if text := request.query.get("mode"):
@@ -206,17 +189,7 @@ def _labels(request: Request) -> Mapping[str, str] | None:
 
 
 def _entry(entry: Any) -> dict[str, Any]:
-    return {
-        "Path": entry.path,
-        "Type": str(entry.type),
-        "Mode": entry.mode,
-        "Size": entry.size,
-        "Uid": entry.uid,
-        "Gid": entry.gid,
-        "Modified": format_time(entry.modified),
-        "Target": entry.target,
-        "Links": entry.links,
-    }
+    return {**entry_document(entry), "Links": entry.links}
 
 
 async def _lines(steps: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
@@ -282,30 +255,3 @@ class _Started:
     async def aclose(self) -> None:
         """Nobody wants the rest."""
         await self._rest.aclose()
-
-
-class _File:
-    """Up to `limit` bytes of a descriptor from `offset`; closes it."""
-
-    def __init__(self, fd: int, offset: int, limit: int) -> None:
-        self._fd, self._offset, self._left = fd, offset, limit
-
-    def __aiter__(self) -> "_File":
-        return self
-
-    async def __anext__(self) -> bytes:
-        read: Callable[[int, int, int], bytes] = os.pread
-        piece = b""
-        if self._left:
-            piece = await asyncio.to_thread(read, self._fd, min(self._left, _PIECE), self._offset)
-        if not piece:
-            raise StopAsyncIteration
-        self._offset += len(piece)
-        self._left -= len(piece)
-        return piece
-
-    async def aclose(self) -> None:
-        """Once; the last read may still be under way in its thread, with nobody to wait for it."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)

@@ -5,6 +5,7 @@ import heapq
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.errors import BadRequest, EngineError, NotFound
 from engine.linux.filetypes import Type, type_of
@@ -149,8 +150,8 @@ def look(root: Path, path: str) -> Entry:
         os.close(root_fd)
 
 
-def open_file(root: Path, path: str) -> tuple[Entry, int]:
-    """A plain file and a descriptor to read it; the caller closes it. Raises NotFound, BadRequest.
+def open_file(root: Path, path: str) -> tuple[Entry, BinaryIO]:
+    """A plain file and its content; the caller closes it. Raises NotFound, BadRequest.
 
     Links are followed inside the volume. Nothing else is ever opened: a device that a container
     made would be one of this machine.
@@ -167,6 +168,6 @@ def open_file(root: Path, path: str) -> tuple[Entry, int]:
         entry = _entry(os.fstat(seen), shown)
         if entry.type is not Type.FILE:
             raise BadRequest(f"{shown} is a {entry.type}; only a file has content")
-        return entry, os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC)
+        return entry, open(f"/proc/self/fd/{seen}", "rb", buffering=0)
     finally:
         os.close(seen)

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from engine.content import compression
 from engine.errors import EngineError
@@ -55,8 +55,8 @@ class Inside:
         """One entry; a link itself, not its target. Raises NotFound."""
         return await self._ask(name, lambda root: browse.look(root, path))
 
-    async def open(self, name: str, path: str) -> tuple[Entry, int]:
-        """A plain file and a descriptor to read it; the caller closes it."""
+    async def open(self, name: str, path: str) -> tuple[Entry, BinaryIO]:
+        """A plain file and its content; the caller closes it."""
         return await self._ask(name, lambda root: browse.open_file(root, path))
 
     async def make_folder(self, name: str, path: str, owner: Owner = KEPT) -> Entry:

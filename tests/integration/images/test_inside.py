@@ -85,6 +85,7 @@ def test_the_tree_at_a_layer(engine: NativeEngine) -> None:
         ("/etc/link", 0, 0o777),
         ("/etc/one", 1, 0o755),
     ]
+    assert {e["Modified"] for e in low["Entries"]} == {"1970-01-01T00:00:00Z"}
     assert [e["Path"] for e in ask(engine, "inside:1/tree?path=/opt")["Entries"]] == ["/opt/new"]
 
 

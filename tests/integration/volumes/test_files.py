@@ -124,6 +124,7 @@ def test_pages_of_a_folder(api: Api, filled: str) -> None:
 def test_reading(api: Api, filled: str) -> None:
     assert api.raw("GET", f"{filled}/file?path=/sub/f") == b"hi\n"
     assert api.raw("GET", f"{filled}/file?path=/in&offset=1&limit=1") == b"i"
+    assert api.raw("GET", f"{filled}/file?path=/in&offset={10**30}") == b""
     assert api.get(f"{filled}/file?path=/out", 404)["message"] == "the volume has no file /out"
     for path, kind in (("pipe", "fifo"), ("disk", "block device"), ("sub", "directory")):
         told = api.get(f"{filled}/file?path=/{path}", 400)["message"]

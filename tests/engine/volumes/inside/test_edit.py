@@ -32,9 +32,9 @@ def test_links_are_followed_inside(tmp_path):
     (root / "short").symlink_to("/folder")
     (root / "out").symlink_to("../secret")
     (root / "loop").symlink_to("loop")
-    entry, fd = browse.open_file(root, "/short/file")
-    assert os.read(fd, 100) == b"inside"
-    os.close(fd)
+    entry, content = browse.open_file(root, "/short/file")
+    with content:
+        assert content.read(100) == b"inside"
     assert entry.path == "/short/file"
     with pytest.raises(NotFound, match="the volume has no file /out"):
         browse.open_file(root, "/out")
