@@ -7,12 +7,11 @@ import contextlib
 import selectors
 import socket
 import socketserver
-import threading
-from types import TracebackType
-from typing import Self
+
+from tests.support.served import Served
 
 
-class ForwardProxy:
+class ForwardProxy(Served):
     """`hosts` maps `name:port` to local ports. Use with `with`; `seen` holds the request lines."""
 
     def __init__(self, hosts: dict[str, int], *, user: str = "", password: str = "") -> None:
@@ -32,12 +31,11 @@ class ForwardProxy:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.serve(Server(("127.0.0.1", 0), Handler))
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return self.address
 
     def _serve(self, client: socket.socket) -> None:
         head = b""
@@ -73,20 +71,6 @@ class ForwardProxy:
 
     def _reach(self, authority: str) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.hosts[authority]), 10)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _copy(one: socket.socket, other: socket.socket) -> None:

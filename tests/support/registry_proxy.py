@@ -7,13 +7,14 @@ import http.client
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.served import Served
 
 _STEP = 1 << 16
 
 
-class Proxy:
+class Proxy(Served):
     """Set the attributes, then use `host` as the registry. Use with `with`."""
 
     def __init__(self, port: int) -> None:
@@ -27,31 +28,15 @@ class Proxy:
         self.refuse_path = ""  # ...whose path holds this
         self.broken = threading.Event()  # a client closed its connection in mid blob
         self.cuts: set[str] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.serve(ThreadingHTTPServer(("127.0.0.1", 0), _handler(self)))
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return self.address
 
     def blobs(self) -> list[str]:
         """The blob requests so far, path and Range."""
         return [path for method, path, _ in self.requests if method == "GET" and "/blobs/" in path]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
@@ -22,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
+
+from tests.support.served import Served
 
 ISSUER = "test-issuer"
 SERVICE = "test-service"
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass
-class TokenServer:
+class TokenServer(Served):
     """Set users and grants, then use with `with`; `configuration` is the registry's part."""
 
     users: dict[str, str] = field(default_factory=dict)
@@ -55,13 +55,11 @@ class TokenServer:
     def __post_init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = self._sign_certificate()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.serve(ThreadingHTTPServer(("127.0.0.1", 0), _handler(self)))
 
     @property
     def realm(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/token"
+        return f"http://{self.address}/token"
 
     @property
     def configuration(self) -> str:
@@ -119,20 +117,6 @@ class TokenServer:
         made = f"{signed}.{_base64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
         self.given.append(made)
         return made
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _handler(server: TokenServer) -> type[BaseHTTPRequestHandler]:
